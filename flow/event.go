@@ -27,7 +27,7 @@ type Event struct {
 	Time       time.Time
 	Name       string // server asked for (discover), session (done)
 	Server     Server // from server on
-	DeviceName string // code: what the person will read on the consent page; empty if none is sent
+	DeviceName string // code: what the person will read on the consent page; empty if none is sent (Code.DeviceName)
 	Code       Code   // code
 	Retry      time.Time
 	UserID     string

@@ -55,6 +55,7 @@ type Code struct {
 	Interval                time.Duration // least pause between two polls, 1 s to 60 s
 	DeviceID                string        // the fresh Matrix device, empty where the scope names none
 	Scope                   string        // what was asked for
+	DeviceName              string        // what the person will read on the consent page; may be empty
 
 	deviceCode Secret
 }

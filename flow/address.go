@@ -1,0 +1,104 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// addressMax is the longest URL that is believed, in bytes.
+const addressMax = 2048
+
+// ParseAddress checks a URL that a server or a user gave: https, or http on a
+// loopback IP or on exactly "localhost"; a host; no user info; no fragment;
+// printable ASCII; at most 2048 bytes. The error says what is wrong and
+// repeats nothing of the URL.
+func ParseAddress(raw string) (*url.URL, error) {
+	if len(raw) > addressMax {
+		return nil, fmt.Errorf("is longer than %d characters", addressMax)
+	}
+	for i := range len(raw) {
+		if raw[i] <= ' ' || raw[i] > '~' || raw[i] == '\\' {
+			return nil, errors.New("holds a character that no URL may hold")
+		}
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("is not a URL")
+	}
+	switch {
+	case u.Scheme != "https" && u.Scheme != "http":
+		return nil, errors.New("is not an https URL")
+	case u.Opaque != "" || u.Hostname() == "":
+		return nil, errors.New("has no host")
+	case u.User != nil:
+		return nil, errors.New("holds user information")
+	case u.Fragment != "" || strings.Contains(raw, "#"):
+		return nil, errors.New("holds a fragment")
+	case !goodHost(u.Hostname()):
+		return nil, errors.New("has a malformed host")
+	case !goodPort(u):
+		return nil, errors.New("has a malformed port")
+	case u.Scheme == "http" && !Loopback(u.Hostname()):
+		return nil, errors.New("is plain http outside of this machine")
+	}
+	return u, nil
+}
+
+// Loopback reports whether host is a loopback IP or exactly "localhost".
+func Loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func goodPort(u *url.URL) bool {
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	n, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && n > 0
+}
+
+// goodHost accepts IP addresses and DNS names in their ASCII form.
+func goodHost(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Zone() == ""
+	}
+	if len(host) > 253 || strings.Contains(host, "..") || strings.HasPrefix(host, ".") {
+		return false
+	}
+	for i := range len(host) {
+		c := host[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// sameOrigin compares scheme, host and port.
+func sameOrigin(a, b string) bool {
+	u, err1 := url.Parse(a)
+	v, err2 := url.Parse(b)
+	return err1 == nil && err2 == nil && u.Scheme == v.Scheme && strings.EqualFold(u.Host, v.Host)
+}
+
+// join puts a path behind a base with exactly one slash between them.
+func join(base, path string) string {
+	return strings.TrimRight(base, "/") + "/" + strings.TrimLeft(path, "/")
+}
+
+// hostOf returns the host and port of a URL that was checked before.
+func hostOf(raw string) string {
+	if u, err := url.Parse(raw); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return "the server"
+}

@@ -1,0 +1,69 @@
+package flow
+
+import (
+	"strings"
+	"unicode"
+)
+
+// saidMax is how much of a server's own words is repeated, in characters.
+const saidMax = 200
+
+// Clean makes text from elsewhere fit to be printed: one line, at most max
+// characters, without control, format and private-use characters and without
+// the two letters that look like nothing. Runs of blanks become one. Clean is
+// idempotent.
+func Clean(s string, max int) string {
+	var b strings.Builder
+	n, blank := 0, true
+	for _, r := range s {
+		if hidden(r) {
+			r = ' '
+		}
+		if unicode.IsSpace(r) {
+			if blank {
+				continue
+			}
+			r, blank = ' ', true
+		} else {
+			blank = false
+		}
+		if n++; n > max {
+			break
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// hidden tells characters that a terminal obeys, or that nobody sees.
+func hidden(r rune) bool {
+	switch r {
+	case unicode.ReplacementChar, '\u3164', '\u2800', '\u115F', '\u1160', '\uFFA0':
+		return true
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp)
+}
+
+// redact masks every secret that the request carried: servers echo.
+func redact(s string, secrets []Secret) string {
+	for _, secret := range secrets {
+		if !secret.Empty() {
+			s = strings.ReplaceAll(s, secret.Reveal(), masked)
+		}
+	}
+	return s
+}
+
+// printable reports whether s is made of VSCHAR only (RFC 6749 appendix A) and
+// is 1 to max bytes long.
+func printable(s string, max int) bool {
+	if s == "" || len(s) > max {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

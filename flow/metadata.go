@@ -1,0 +1,117 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// metadata is the document of RFC 8414 and OpenID Connect Discovery, as far as
+// it is used. Scopes and authentication methods are not read on purpose: MAS
+// lists no Matrix scope, Keycloak lists no public clients, and both grant them.
+type metadata struct {
+	Issuer        string   `json:"issuer"`
+	Device        string   `json:"device_authorization_endpoint"`
+	Token         string   `json:"token_endpoint"`
+	Registration  string   `json:"registration_endpoint"`
+	Revocation    string   `json:"revocation_endpoint"`
+	Authorization string   `json:"authorization_endpoint"`
+	Userinfo      string   `json:"userinfo_endpoint"`
+	Account       string   `json:"account_management_uri"`
+	Actions       []string `json:"account_management_actions_supported"`
+
+	from answer
+}
+
+// server checks every address of the document.
+func (m metadata) server() (Server, error) {
+	u, err := ParseAddress(m.Issuer)
+	if err != nil {
+		return Server{}, m.from.fail(KindInvalid, "the issuer that "+m.from.host+" names "+err.Error())
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		return Server{}, m.from.fail(KindInvalid, "the issuer that "+m.from.host+" names has a query")
+	}
+	for _, f := range []struct{ name, value string }{
+		{"token_endpoint", m.Token},
+		{"device_authorization_endpoint", m.Device},
+		{"registration_endpoint", m.Registration},
+		{"revocation_endpoint", m.Revocation},
+		{"authorization_endpoint", m.Authorization},
+		{"userinfo_endpoint", m.Userinfo},
+		{"account_management_uri", m.Account},
+	} {
+		if f.value == "" && f.name != "token_endpoint" {
+			continue
+		}
+		if f.value == "" {
+			return Server{}, m.from.fail(KindInvalid, m.from.host+" names no token_endpoint")
+		}
+		if _, err := ParseAddress(f.value); err != nil {
+			return Server{}, m.from.fail(KindInvalid, fmt.Sprintf("the %s that %s names %s", f.name, m.from.host, err))
+		}
+	}
+	actions := slices.DeleteFunc(m.Actions, func(s string) bool { return !printable(s, 100) })
+	return Server{Issuer: m.Issuer, Device: m.Device, Token: m.Token, Registration: m.Registration,
+		Revocation: m.Revocation, Authorization: m.Authorization, Userinfo: m.Userinfo,
+		Account: m.Account, Actions: actions}, nil
+}
+
+// CheckDeviceLogin says what a server lacks for a login with a code:
+// KindUnsupported, or nil. registered tells that a client ID is at hand.
+func (s Server) CheckDeviceLogin(registered bool) error {
+	e := &Error{Kind: KindUnsupported, Op: "log in", Host: hostOf(s.Issuer)}
+	switch {
+	case s.Device == "":
+		e.Problem = e.Host + " does not offer device login (no device_authorization_endpoint); its administrator would have to turn the device code grant on"
+	case s.Registration == "" && !registered:
+		e.Problem = e.Host + " does not let programs register themselves (no registration_endpoint); its administrator would have to give out a client ID"
+	default:
+		return nil
+	}
+	return e
+}
+
+// A LegacyError says that a homeserver has no OAuth 2.0 API, and what it offers
+// instead. It is found with errors.As beside the *Error that wraps it.
+type LegacyError struct {
+	Host  string
+	Flows []string // of GET /_matrix/client/v3/login, cleaned; may be empty
+}
+
+// Error names the flows.
+func (e *LegacyError) Error() string {
+	if len(e.Flows) == 0 {
+		return e.Host + " offers no OAuth 2.0 login"
+	}
+	return e.Host + " offers only the older logins: " + strings.Join(e.Flows, ", ")
+}
+
+// legacy asks a server without OAuth what it is.
+func (a *Agent) legacy(ctx context.Context, base string) error {
+	ans, err := a.fetch(ctx, base+"/_matrix/client/v3/login")
+	if err != nil {
+		return err
+	}
+	if passing(ans.status) {
+		return ans.statusError()
+	}
+	var doc struct {
+		Flows []struct {
+			Type string `json:"type"`
+		} `json:"flows"`
+	}
+	e := &LegacyError{Host: ans.host}
+	if ans.status == http.StatusOK && ans.decode(&doc) == nil {
+		for _, f := range doc.Flows[:min(len(doc.Flows), 10)] {
+			e.Flows = append(e.Flows, Clean(f.Type, 60))
+		}
+	}
+	if len(e.Flows) == 0 && ans.errcode == "" {
+		return ans.fail(KindInvalid, ans.host+" does not answer like a Matrix server")
+	}
+	return &Error{Kind: KindUnsupported, Op: "log in", Host: ans.host, Problem: e.Error() +
+		"; its administrator would have to set up the OAuth 2.0 API (Matrix 1.15), for Synapse with matrix-authentication-service", Err: e}
+}

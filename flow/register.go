@@ -1,0 +1,117 @@
+package flow
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+)
+
+const grantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+
+// Registration says how to register where the usual way is not enough.
+type Registration struct {
+	// InitialToken is an RFC 7591 initial access token from the
+	// administrator; empty for open registration.
+	InitialToken Secret
+
+	// Again asks for another registration than the usual one. MAS keeps a
+	// registration that was made while the device grant was off, and gives
+	// it back, without the grant, to everyone who sends the same metadata.
+	Again bool
+}
+
+// body is the registration that MAS, Tuwunel, Continuwuity and
+// node-oidc-provider all accept. Members that a server does not know make
+// Keycloak refuse, and a version would make MAS keep a client per release, so
+// there is nothing more in it.
+type registrationBody struct {
+	ClientName      string   `json:"client_name"`
+	ClientURI       string   `json:"client_uri"`
+	ApplicationType string   `json:"application_type"`
+	RedirectURIs    []string `json:"redirect_uris"`
+	ResponseTypes   []string `json:"response_types"`
+	GrantTypes      []string `json:"grant_types"`
+	AuthMethod      string   `json:"token_endpoint_auth_method"`
+}
+
+func newRegistration(again bool) registrationBody {
+	path := "/callback"
+	if again { // unseen by people, but other metadata
+		path = "/redirect"
+	}
+	return registrationBody{
+		ClientName:      clientName,
+		ClientURI:       clientURI,
+		ApplicationType: "native",
+		RedirectURIs:    []string{"http://127.0.0.1" + path, "http://[::1]" + path},
+		ResponseTypes:   []string{"code"},
+		GrantTypes:      []string{"authorization_code", "refresh_token", grantDeviceCode},
+		AuthMethod:      "none",
+	}
+}
+
+// Register makes a client at the server (RFC 7591). Matrix servers want a new
+// one at the start of each login. That the device grant is missing from the
+// answer means nothing yet: Tuwunel leaves it out and takes it all the same.
+//
+// Errors: KindUnsupported without a registration endpoint, KindRefused,
+// KindTemporary, KindInvalid.
+func (a *Agent) Register(ctx context.Context, s Server, r Registration) (Client, error) {
+	if s.Registration == "" {
+		return Client{}, s.CheckDeviceLogin(false)
+	}
+	body, err := json.Marshal(newRegistration(r.Again))
+	if err != nil {
+		return Client{}, &Error{Kind: KindBug, Op: opRegister.String(), Problem: "the registration cannot be written", Err: err}
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.Registration, bytes.NewReader(body))
+	if err != nil {
+		return Client{}, &Error{Kind: KindBug, Op: opRegister.String(), Problem: "the request cannot be made"}
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", a.userAgent(""))
+	if !r.InitialToken.Empty() {
+		req.Header.Set("Authorization", "Bearer "+r.InitialToken.Reveal())
+	}
+	ans, err := a.send(opRegister, req, r.InitialToken)
+	if err != nil {
+		return Client{}, err
+	}
+	if v := judge(ans); v != success {
+		return Client{}, registrationRefusal(ans, v)
+	}
+	return readClient(ans)
+}
+
+// registrationRefusal says what an administrator can do about a closed door.
+func registrationRefusal(ans answer, v verdict) error {
+	e := ans.refusal(v)
+	if v == unknown && (ans.status == http.StatusForbidden || ans.status == http.StatusUnauthorized) {
+		e.Problem = ans.host + " lets programs register only with its administrator's help: an initial access token, or a client ID"
+	}
+	return e
+}
+
+func readClient(ans answer) (Client, error) {
+	var doc struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+		Method string `json:"token_endpoint_auth_method"`
+	}
+	if err := ans.decode(&doc); err != nil {
+		return Client{}, err
+	}
+	if !printable(doc.ID, 512) {
+		return Client{}, ans.fail(KindInvalid, ans.host+" registered a client without a usable client_id")
+	}
+	c := Client{ID: doc.ID}
+	if doc.Secret != "" && doc.Method != "none" && doc.Method != "" {
+		if !printable(doc.Secret, 1024) {
+			return Client{}, ans.fail(KindInvalid, ans.host+" sent a malformed client_secret")
+		}
+		c.Secret, c.Basic = NewSecret(doc.Secret), doc.Method == "client_secret_basic"
+	}
+	return c, nil
+}

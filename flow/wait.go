@@ -1,0 +1,240 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"time"
+)
+
+const (
+	// pollMargin is added to every pause: Keycloak takes two polls that are
+	// exactly one interval apart for too fast.
+	pollMargin = 100 * time.Millisecond
+
+	slowDownStep = 5 * time.Second // RFC 8628 section 3.5
+	backoffMax   = 30 * time.Second
+	oddMax       = 3 // answers in a row that make no sense, before it is over
+
+	// lastWords is how long a poll that is under way may still take after
+	// the caller gave up: its answer may be the tokens.
+	lastWords = 2 * time.Second
+)
+
+// Wait polls until the login is approved, declined or expired (RFC 8628 section
+// 3.4 and 3.5). Polls never overlap; the first comes after one interval. Lost
+// connections and server trouble are waited out until the code expires, and
+// told to events, which may be nil.
+//
+// The Session has no UserID yet: see WhoAmI. If ctx ends while a poll is under
+// way that brings the tokens, Wait returns them and no error: the caller should
+// look at ctx and revoke what nobody wants any more.
+//
+// Errors: KindDeclined, KindExpired, KindEnded if the server handed the tokens
+// out and they were lost on the way, KindInvalid, KindRefused.
+func (a *Agent) Wait(ctx context.Context, s Server, c Client, code Code, events chan<- Event) (Session, error) {
+	p := poller{agent: a, server: s, client: c, code: code, events: events, pause: code.Interval}
+	for {
+		if err := p.sleep(ctx); err != nil {
+			return Session{}, err
+		}
+		ans, asked, err := p.poll(ctx)
+		if err != nil {
+			if KindOf(err) != KindTemporary {
+				return Session{}, err
+			}
+			p.lost = true
+			p.offline(ctx, err, 0)
+			continue
+		}
+		session, done, err := p.decide(ctx, ans, asked)
+		if done {
+			return session, err
+		}
+	}
+}
+
+// A poller is the state of one Wait.
+type poller struct {
+	agent  *Agent
+	server Server
+	client Client
+	code   Code
+	events chan<- Event
+
+	pause   time.Duration // the interval in force
+	backoff time.Duration // instead of it, while there is trouble
+	odd     int           // answers in a row that made no sense
+	lost    bool          // an answer did not arrive: it may have been the tokens
+	away    bool          // EventOffline was sent and EventOnline was not
+}
+
+// sleep waits for the next poll, or until the code has expired.
+func (p *poller) sleep(ctx context.Context) error {
+	d := max(p.pause, p.backoff) + pollMargin
+	left := time.Until(p.code.Expiry)
+	if left <= 0 {
+		return p.expired()
+	}
+	t := time.NewTimer(min(d, left))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+	}
+	if d > left {
+		return p.expired()
+	}
+	return nil
+}
+
+func (p *poller) expired() error {
+	return &Error{Kind: KindExpired, Op: "log in", Host: hostOf(p.server.Issuer), Problem: "the code expired"}
+}
+
+// poll asks once. Giving up does not cut it off at once, see lastWords.
+func (p *poller) poll(ctx context.Context) (answer, time.Time, error) {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(lastWords)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-inner.Done():
+		}
+		cancel(context.Cause(ctx))
+	})
+	defer stop()
+	asked := time.Now()
+	ans, err := p.agent.post(inner, opPoll, p.server.Token, p.code.DeviceName, p.client, url.Values{
+		"grant_type":  {grantDeviceCode},
+		"device_code": {p.code.deviceCode.Reveal()},
+	})
+	return ans, asked, err
+}
+
+// decide reads one answer; done tells whether the waiting is over.
+func (p *poller) decide(ctx context.Context, ans answer, asked time.Time) (s Session, done bool, err error) {
+	switch v := judge(ans); v {
+	case success:
+		s, err = p.session(ctx, ans, asked)
+		if err == nil || ans.object {
+			return s, true, err
+		}
+		return s, p.isOdd(ctx, err), err
+	case pending:
+		p.online(ctx)
+	case slowDown:
+		p.online(ctx)
+		p.pause += slowDownStep
+	case temporary:
+		if passing(ans.status) || ans.errcode != "" {
+			e := ans.refusal(v)
+			p.offline(ctx, e, e.RetryAfter)
+			return s, false, nil
+		}
+		err = ans.refusal(v)
+		return s, p.isOdd(ctx, err), err
+	case grantDead:
+		return s, true, p.gone(ans)
+	default:
+		return s, true, ans.refusal(v)
+	}
+	return s, false, nil
+}
+
+// isOdd counts answers that are neither tokens nor an OAuth error, as from a
+// captive portal. A few are waited out.
+func (p *poller) isOdd(ctx context.Context, err error) (done bool) {
+	if p.odd++; p.odd >= oddMax {
+		var e *Error
+		if errors.As(err, &e) {
+			e.Kind = KindInvalid
+		}
+		return true
+	}
+	p.offline(ctx, err, 0)
+	return false
+}
+
+// gone words an invalid_grant: the server does not know the code any more. That
+// has three causes, and the server does not tell which.
+func (p *poller) gone(ans answer) error {
+	switch {
+	case time.Until(p.code.Expiry) <= p.pause+pollMargin:
+		return p.expired()
+	case p.lost:
+		problem := ans.host + " has ended this login; its answer may have been lost on the way"
+		if p.code.DeviceID != "" {
+			problem += ", then the device " + p.code.DeviceID + " stands in the account page"
+		}
+		return ans.fail(KindEnded, problem)
+	}
+	return ans.fail(KindDeclined, "the login was declined or refused at "+ans.host)
+}
+
+// online notes that the server answers sensibly.
+func (p *poller) online(ctx context.Context) {
+	p.odd, p.backoff = 0, 0
+	if p.away {
+		p.away = false
+		p.tell(ctx, Event{Kind: EventOnline})
+	}
+}
+
+// offline doubles the pause, up to backoffMax (RFC 8628 section 3.5), or takes
+// what the server asked for.
+func (p *poller) offline(ctx context.Context, err error, after time.Duration) {
+	p.backoff = min(max(2*p.backoff, 2*p.pause), max(backoffMax, p.pause))
+	if after > 0 {
+		p.backoff = min(after, max(backoffMax, p.pause))
+	}
+	p.away = true
+	p.tell(ctx, Event{Kind: EventOffline, Err: err, Retry: time.Now().Add(max(p.pause, p.backoff) + pollMargin)})
+}
+
+func (p *poller) tell(ctx context.Context, e Event) {
+	if p.events == nil {
+		return
+	}
+	e.Time = time.Now()
+	select {
+	case p.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// session checks what was granted. Tokens that must not be kept are revoked.
+func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Session, error) {
+	t, expiry, err := readTokens(ans, asked)
+	s := Session{Server: p.server, Client: p.client, DeviceID: p.code.DeviceID, DeviceName: p.code.DeviceName,
+		Scope: p.code.Scope, AccessToken: NewSecret(t.AccessToken), RefreshToken: NewSecret(t.RefreshToken),
+		Issued: asked.Round(0), Expiry: expiry}
+	if err == nil && t.RefreshToken == "" {
+		err = ans.fail(KindInvalid, ans.host+" gave no refresh token, so the login would die with its first access token")
+	}
+	if err == nil && t.Scope != nil && *t.Scope != "" {
+		s.Scope = *t.Scope
+		if more, _ := CompareScopes(p.code.Scope, s.Scope); len(more) > 0 && p.server.Matrix() {
+			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+Clean(more[0], 120))
+		}
+	}
+	if err == nil {
+		return s, nil
+	}
+	if ans.object && printable(t.AccessToken, tokenMax) {
+		p.agent.discard(ctx, s)
+	}
+	return Session{}, err
+}
+
+// discard revokes tokens that came but are not wanted, as well as it can.
+func (a *Agent) discard(ctx context.Context, s Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	if err := a.Revoke(ctx, s); err != nil {
+		a.debug(ctx, "unwanted tokens could not be revoked", "host", hostOf(s.Server.Issuer), "why", err)
+	}
+}
