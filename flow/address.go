@@ -70,7 +70,7 @@ func goodHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Zone() == ""
 	}
-	if len(host) > 253 || strings.Contains(host, "..") || strings.HasPrefix(host, ".") {
+	if host == "" || len(host) > 253 || strings.Contains(host, "..") || strings.HasPrefix(host, ".") {
 		return false
 	}
 	for i := range len(host) {

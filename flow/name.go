@@ -75,11 +75,14 @@ func splitName(name string) (host, problem string) {
 			host = "[" + h + "]"
 		}
 	}
-	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if _, err := netip.ParseAddr(bare); err != nil && strings.Contains(bare, ":") {
-		return "", "is not a server name"
+	if bare, ok := strings.CutPrefix(host, "["); ok {
+		bare, closed := strings.CutSuffix(bare, "]")
+		if ip, err := netip.ParseAddr(bare); err != nil || !closed || !ip.Is6() || ip.Zone() != "" {
+			return "", "is not a server name"
+		}
+		return host, ""
 	}
-	if bare == "" || !goodHost(bare) {
+	if strings.Contains(host, ":") || !goodHost(host) {
 		return "", "is not a server name"
 	}
 	return host, ""

@@ -1,0 +1,187 @@
+package flow
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+func TestSecretNeverShows(t *testing.T) {
+	const value = "mat_canary"
+	s := NewSecret(value)
+	hidden := struct{ inner Secret }{s}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "token", s, "session", Session{AccessToken: s})
+	j, err := json.Marshal(map[string]any{"a": s, "b": Session{RefreshToken: s}, "c": &s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []string{log.String(), string(j), fmt.Sprint(s, &s, hidden, &hidden, []Secret{s}, map[string]Secret{"k": s})}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T %v", "%10.3s", "%p"} {
+		out = append(out, fmt.Sprintf(verb, s), fmt.Sprintf(verb, hidden), fmt.Sprintf(verb, Session{AccessToken: s}), fmt.Sprintf(verb, Code{deviceCode: s}))
+	}
+	for _, o := range out {
+		if strings.Contains(o, "canary") || strings.Contains(o, fmt.Sprintf("%x", value)) {
+			t.Errorf("the secret shows in %q", o)
+		}
+	}
+	if s.Reveal() != value || !s.Equal(NewSecret(value)) || s.Equal(Secret{}) || !(Secret{}).Empty() {
+		t.Error("Reveal, Equal or Empty is wrong")
+	}
+}
+
+func TestParseAddress(t *testing.T) {
+	good := []string{"https://example.org", "https://example.org:8448/a?b=c", "http://127.0.0.1:1", "http://[::1]:8080/x", "http://localhost/", "https://[2001:db8::1]/"}
+	bad := []string{"", "example.org", "ftp://example.org", "http://example.org", "http://127.0.0.1.evil.test", "http://localhost.evil.test",
+		"http://LOCALHOST", "https://user@example.org", "https://user:pw@example.org", "https://example.org#x", "https://example.org/#", "https:///x", "//example.org",
+		"javascript:alert(1)", "file:///etc/passwd", "https://exa mple.org", "https://example.org/\n", "https://example.org\\@evil.test", "https://example.org:0",
+		"https://example.org:99999", "https://example.org:", "https://exämple.org", "https://" + strings.Repeat("a", 3000), "https://a..b", "https://[fe80::1%25eth0]/"}
+	for _, s := range good {
+		if _, err := ParseAddress(s); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	for _, s := range bad {
+		if u, err := ParseAddress(s); err == nil {
+			t.Errorf("%q was taken as %v", s, u)
+		} else if s != "" && strings.Contains(err.Error(), "evil") {
+			t.Errorf("%q: the error repeats it: %v", s, err)
+		}
+	}
+}
+
+func TestParsePlace(t *testing.T) {
+	for in, want := range map[string]string{
+		"matrix.org": "https://matrix.org", "example.org:8448": "https://example.org:8448", "@alice:example.org": "https://example.org",
+		"@a:b:8448": "https://b:8448", "https://hs.example.org/": "https://hs.example.org", "http://127.0.0.1:8008": "http://127.0.0.1:8008",
+		" matrix.org ": "https://matrix.org", "[::1]:8448": "https://[::1]:8448", "1.2.3.4": "https://1.2.3.4",
+	} {
+		p, err := parsePlace(in)
+		if err != nil || p.base != want {
+			t.Errorf("%q: %q, %v", in, p.base, err)
+		}
+	}
+	for _, in := range []string{"", " ", "@alice", "@:x", "alice@example.org", "a b", "exa\x1bmple.org", "example.org/path", "x#y", "example.org:0", "example.org:x", "ftp://x.org",
+		"http://example.org", "https://a@b.org", "..", "münchen.example", "[::1", "https://x.org/?q", "a\u202eb.org"} {
+		_, err := parsePlace(in)
+		if KindOf(err) != KindUsage {
+			t.Errorf("%q: %v", in, err)
+		}
+		if err != nil && strings.ContainsFunc(err.Error(), hidden) {
+			t.Errorf("%q: the error is not clean: %q", in, err)
+		}
+	}
+}
+
+func TestSeconds(t *testing.T) {
+	for in, want := range map[string]time.Duration{
+		"300": 300 * time.Second, "300.0": 300 * time.Second, "3e2": 300 * time.Second, `"300"`: 300 * time.Second, "0": 0, "-5": -5 * time.Second,
+		"1e300": lifetimeMax * time.Second, "9223372036854775807": lifetimeMax * time.Second, "1e999": lifetimeMax * time.Second,
+	} {
+		if got, stated, err := seconds(jsontext.Value(in)); err != nil || !stated || got != want {
+			t.Errorf("%s: %v %v %v", in, got, stated, err)
+		}
+	}
+	for _, in := range []string{"3.5", `"x"`, "true", "{}", "[]", `""`, `"NaN"`} {
+		if got, stated, err := seconds(jsontext.Value(in)); err == nil && stated {
+			t.Errorf("%s was taken as %v", in, got)
+		}
+	}
+	for _, in := range []string{"", "null"} {
+		if _, stated, err := seconds(jsontext.Value(in)); stated || err != nil {
+			t.Errorf("%q: stated %v, %v", in, stated, err)
+		}
+	}
+	if lifetimeMax > math.MaxInt64/int64(time.Second) {
+		t.Error("the longest life does not fit a Duration")
+	}
+}
+
+func TestScopes(t *testing.T) {
+	good := map[string][]string{
+		ScopeAPI + " " + ScopeDevice + "ABCDEFGHIJKL": nil,
+		ScopeAPI + " " + ScopeSynapseAdmin:            {"synapse-admin"},
+		ScopeMASAdmin:                                 {"mas-admin"},
+		"openid email":                                {"identity"},
+		ScopeAPI + " " + ScopeDevice + "ABCDEFGHIJKL " + ScopeSynapseAdmin: {"matrix", "synapse-admin"},
+		"urn:matrix:org.matrix.msc2967.client:api:*":                       {"urn:matrix:org.matrix.msc2967.client:api:*"},
+		"urn:example:anything":                                             {"urn:example:anything"},
+		ScopeAPI + " " + ScopeDevice + "KEEPTHISONE":                       {ScopeAPI, ScopeDevice + "KEEPTHISONE"},
+	}
+	for want, in := range good {
+		r, err := HomeserverScope(in, "ABCDEFGHIJKL")
+		if err != nil || r.Scope != want {
+			t.Errorf("%v: %q, %v", in, r.Scope, err)
+		}
+	}
+	for _, in := range [][]string{{"offline_access"}, {"profile"}, {"everything"}, {ScopeDevice + "ABCDEFGHIJKL"}, {"matrix", ScopeDevice + "OTHERDEVICE"},
+		{ScopeAPI, ScopeDevice + "SHORT"}, {"urn:matrix:client:api:read:*"}, {"matrix", "urn:matrix:org.matrix.msc2967.client:api:*"}, {"a\x1bb"}, {"urn:x\"y"}, {" "}} {
+		if r, err := HomeserverScope(in, ""); KindOf(err) != KindUsage {
+			t.Errorf("%q: %q, %v", in, r.Scope, err)
+		}
+	}
+	if !SameScope("a b", "b a a") || SameScope("a", "a b") || !SameScope(ScopeAPI, "urn:matrix:org.matrix.msc2967.client:api:*") {
+		t.Error("SameScope is wrong")
+	}
+	seen := map[string]bool{}
+	for range 100_000 {
+		id := NewDeviceID()
+		if len(id) != 12 || !goodDevice(id) || seen[id] {
+			t.Fatalf("bad device ID %q", id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestFresh(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	s := Session{AccessToken: NewSecret("x"), Issued: now, Expiry: now.Add(100 * time.Second)}
+	for _, tt := range []struct {
+		after, ttl   time.Duration
+		fresh, lasts bool
+	}{
+		{0, time.Minute, true, true},
+		{49 * time.Second, time.Minute, true, false},
+		{51 * time.Second, time.Minute, false, false},
+		{0, time.Hour, true, false},
+		{100 * time.Second, 0, false, false},
+		{-time.Hour, 0, false, false}, // the clock was set back
+	} {
+		at := now.Add(tt.after)
+		if got := s.FreshFor(at, tt.ttl); got != tt.fresh {
+			t.Errorf("FreshFor after %v for %v: %v", tt.after, tt.ttl, got)
+		}
+		if got := s.Lasts(at, tt.ttl); got != tt.lasts {
+			t.Errorf("Lasts after %v for %v: %v", tt.after, tt.ttl, got)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	for _, s := range []string{"plain", "\x1b[31mred", "a\u202eb", "x\ny", "\xff\xfe", "ㅤ⠀"} {
+		f.Add(s, 20)
+	}
+	f.Fuzz(func(t *testing.T, s string, max int) {
+		max = max & 0xff
+		c := Clean(s, max)
+		if Clean(c, max) != c {
+			t.Errorf("not idempotent: %q", c)
+		}
+		if n := len([]rune(c)); n > max {
+			t.Errorf("%d characters, at most %d allowed", n, max)
+		}
+		for _, r := range c {
+			if hidden(r) || unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r) {
+				t.Errorf("%q came through", r)
+			}
+		}
+	})
+}
