@@ -71,7 +71,7 @@ func splitName(name string) (host, problem string) {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return "", "has a malformed port"
 		}
-		if host = h; strings.Contains(h, ":") {
+		if host = h; strings.HasPrefix(name, "[") {
 			host = "[" + h + "]"
 		}
 	}
