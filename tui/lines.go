@@ -1,0 +1,216 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/mxauth/mxauth/flow"
+)
+
+// stillEvery is how often the plain lines say that they are waiting.
+const stillEvery = 5 * time.Minute
+
+// LinesOptions say how [Lines] prints.
+type LinesOptions struct {
+	Seen    []flow.Event // what came before, see [Attempt]
+	QR      bool         // print a QR code too
+	Environ []string     // nil: os.Environ()
+}
+
+// Lines prints a login as sentences, one under the other: nothing moves, nothing
+// is drawn over, so that screen readers and log files can follow. It reads
+// events until the channel closes; when ctx ends it waits for that a little
+// longer, because whoever began the attempt cancels it with the same ctx.
+//
+// It returns the last event: EventDone with a nil error, or EventError with the
+// attempt's error, which is not printed. Without either the error is ctx's cause.
+func Lines(ctx context.Context, w io.Writer, events <-chan flow.Event, o LinesOptions) (flow.Event, error) {
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	l := &lines{w: w, options: o, still: time.NewTicker(stillEvery)}
+	defer l.still.Stop()
+	for _, e := range o.Seen {
+		l.event(e)
+	}
+	l.read(ctx, events)
+	switch {
+	case l.last.Kind == flow.EventDone:
+		return l.last, nil
+	case ctx.Err() != nil:
+		return l.last, context.Cause(ctx)
+	case l.bad != nil:
+		return l.last, l.bad
+	case l.last.Err != nil:
+		return l.last, l.last.Err
+	}
+	return l.last, errNoReason
+}
+
+// lines is the state of one Lines.
+type lines struct {
+	w       io.Writer
+	options LinesOptions
+	still   *time.Ticker
+	code    flow.Code // the one that is shown
+	server  string
+	away    bool // the lost connection was told
+	waiting bool
+	last    flow.Event
+	bad     error // the code cannot be shown
+}
+
+// read takes events until the channel closes, the code turns out unusable, or
+// nobody answers any more.
+func (l *lines) read(ctx context.Context, events <-chan flow.Event) {
+	cancelled := ctx.Done()
+	var enough <-chan time.Time
+	for l.bad == nil {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			l.event(e)
+		case <-l.still.C:
+			if left := time.Until(l.code.Expiry); l.waiting && left > time.Minute {
+				l.say("Still waiting, %s left.", roughly(left))
+			}
+		case <-cancelled:
+			limit := time.NewTimer(patience)
+			defer limit.Stop()
+			cancelled, enough = nil, limit.C
+		case <-enough:
+			go drain(events)
+			return
+		}
+	}
+	go drain(events)
+}
+
+// say prints one line. A standard error that nobody reads is no reason to give
+// the login up.
+func (l *lines) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if !environ(l.options.Environ).utf8() {
+		text = asciiOnly(text)
+	}
+	_, _ = io.WriteString(l.w, text+"\n")
+}
+
+func (l *lines) event(e flow.Event) {
+	switch e.Kind {
+	case flow.EventDiscover:
+		l.server = clean(e.Name)
+		l.say("Looking up %s.", l.server)
+	case flow.EventServer:
+		if name := clean(e.Server.Name); name != "" {
+			l.server = name
+		}
+		l.say("Asking %s for a code.", host(e.Server.Issuer))
+	case flow.EventCode:
+		l.show(e)
+	case flow.EventOffline:
+		if !l.away {
+			l.say("No connection; trying again. The code is still good.")
+		}
+		l.away = true
+	case flow.EventOnline:
+		if l.away {
+			l.say("Connected again. Waiting.")
+		}
+		l.away = false
+	case flow.EventApproved:
+		l.waiting = false
+		l.say("Approved. Storing the tokens.")
+	case flow.EventWarning:
+		l.say("Warning: %s", sentence(clean(e.Text)))
+	case flow.EventDone:
+		l.last, l.waiting = e, false
+		l.say("%s.", loggedIn(e))
+	case flow.EventError:
+		l.last, l.waiting = e, false
+	}
+}
+
+// show prints where to go and what to enter.
+func (l *lines) show(e flow.Event) {
+	if l.bad = presentable(e.Code); l.bad != nil {
+		return
+	}
+	l.code, l.waiting = e.Code, true
+	l.still.Reset(stillEvery)
+	if l.options.QR {
+		l.symbol(e.Code.Link())
+	}
+	l.say("Open %s and enter %s", e.Code.VerificationURI, e.Code.UserCode)
+	l.say("%s", spelled(e.Code.UserCode))
+	if c := e.Code.VerificationURIComplete; c != "" && c != e.Code.VerificationURI {
+		l.say("Or open %s", c)
+	}
+	whose := "for " + l.server
+	if device := clean(e.DeviceName); device != "" {
+		whose += ", on the device " + device
+	}
+	l.say("Check that the page shows this code. Only approve a login that you started: %s.", whose)
+	l.say("The code is good until %s. Waiting.", e.Code.Expiry.Local().Format("15:04"))
+}
+
+// spelled writes a code so that it is read aloud letter by letter.
+func spelled(code string) string {
+	var letters []string
+	for _, r := range code {
+		if r == '-' {
+			letters = append(letters, "dash")
+			continue
+		}
+		letters = append(letters, string(r))
+	}
+	return strings.Join(letters, ", ")
+}
+
+// roughly writes a time in whole minutes.
+func roughly(d time.Duration) string {
+	n := int((d + 30*time.Second) / time.Minute)
+	if n == 1 {
+		return "1 minute"
+	}
+	return fmt.Sprintf("%d minutes", n)
+}
+
+// symbol prints a QR code, or says why not. Colours are set where a terminal
+// will obey them; elsewhere the glyphs have to do.
+func (l *lines) symbol(link string) {
+	qr, err := newQR(link)
+	if err != nil {
+		l.say("No QR code: %v.", err)
+		return
+	}
+	p := newPalette(l.options.Environ)
+	cols, coloured := 0, false
+	if f, ok := l.w.(*os.File); ok && isTerminal(f) {
+		coloured = environ(l.options.Environ).get("TERM") != "dumb"
+		cols, _, _ = term.GetSize(int(f.Fd()))
+	}
+	need, _ := qr.dimensions(zoneWide, p.utf8)
+	switch {
+	case cols > 0 && need > cols:
+		l.say("No QR code: it needs %d columns, and this window has %d.", need, cols)
+	case !p.utf8 && !coloured:
+		l.say("No QR code: this terminal has no characters for it.")
+	default:
+		rows := qr.lines(zoneWide, p.utf8)
+		if !coloured {
+			for _, r := range rows {
+				r[0].look = plain
+			}
+		}
+		_, _ = io.WriteString(l.w, p.paint(rows)+"\n")
+	}
+}

@@ -1,0 +1,146 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+
+	"github.com/mxauth/mxauth/flow"
+)
+
+// ErrQuit says that the user left the screen before the login was over.
+var ErrQuit = errors.New("stopped before the login was complete")
+
+// LoginOptions say what [Login] works with.
+type LoginOptions struct {
+	Input   io.Reader // the keyboard; nil: standard input
+	Output  io.Writer // where to draw; nil: standard error
+	Environ []string  // nil: os.Environ()
+
+	// Server is where to log in. If it is empty, the screen asks.
+	Server string
+
+	// Start begins an attempt at a login and returns at once. The channel
+	// closes after EventDone or EventError. When ctx is cancelled the attempt
+	// ends soon, and the channel closes then too; whoever cancels goes on
+	// reading until it does.
+	Start func(ctx context.Context, server string) <-chan flow.Event
+
+	// OpenURL opens a page in a browser on this machine. It is called only
+	// when the user asks for it. Without it there is no such key.
+	OpenURL func(ctx context.Context, url string) error
+
+	// The window of an Output that is no terminal.
+	width, height int
+}
+
+// LoginResult is how a login on the screen ended.
+type LoginResult struct {
+	Server string     // the last one tried, as it was given
+	Done   flow.Event // EventDone; its Kind is empty unless the login is stored
+
+	// Plain is set when the user asked to go on without the screen. The
+	// attempt goes on: hand it to [Lines].
+	Plain *Attempt
+
+	// Told is set when the result, be it a success or a reason, stands in the
+	// scrollback already.
+	Told bool
+}
+
+// An Attempt is a login under way that somebody else watches from now on.
+type Attempt struct {
+	Seen   []flow.Event // what is still of interest: the server, the code, a lost connection
+	Events <-chan flow.Event
+	Cancel context.CancelFunc // ends it; must be called at the end in any case
+}
+
+// Login shows one login from the server's name to its result. The error is nil
+// when the login is stored or goes on in plain lines, [ErrQuit] when the user
+// left, the attempt's error when it failed and the user left it at that, and
+// the context's cause when ctx ended.
+//
+// Signals are the caller's: a cancelled ctx ends the screen in good order.
+func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
+	o = o.filled()
+	if err := context.Cause(ctx); err != nil {
+		return LoginResult{Server: o.Server}, err
+	}
+	base, cancel := context.WithCancel(ctx)
+	start := newModel(base, o)
+	end, err := run(ctx, start, o)
+	result := LoginResult{Server: end.server, Told: err == nil && end.phase == left}
+	if end.last.Kind == flow.EventDone {
+		result.Done = end.last
+	}
+	if err == nil && end.phase == handing {
+		result.Plain = &Attempt{Seen: end.seen(), Events: end.attempt.events, Cancel: cancel}
+		return result, nil
+	}
+	cancel()
+	go drain(end.attempt.events)
+	switch {
+	case result.Done.Kind == flow.EventDone:
+		return result, nil
+	case err != nil:
+		return result, err
+	case end.err != nil:
+		return result, end.err
+	}
+	return result, ErrQuit
+}
+
+// filled returns o with its defaults.
+func (o LoginOptions) filled() LoginOptions {
+	if o.Input == nil {
+		o.Input = os.Stdin
+	}
+	if o.Output == nil {
+		o.Output = os.Stderr
+	}
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	return o
+}
+
+// run runs the program to its end and returns the last model, whatever happens.
+func run(ctx context.Context, m model, o LoginOptions) (model, error) {
+	fault := &fault{}
+	p := tea.NewProgram(guard{model: m, fault: fault},
+		tea.WithInput(o.Input), tea.WithOutput(o.Output), tea.WithEnvironment(o.Environ),
+		// A terminal that is told about 256 colours draws the QR code right;
+		// Bubble Tea would take its colours away under NO_COLOR.
+		tea.WithColorProfile(colorprofile.ANSI256),
+		// A signal would end the program with the code left on the screen.
+		tea.WithoutSignalHandler(),
+		tea.WithWindowSize(o.width, o.height))
+	fault.send = p.Send
+	stop := context.AfterFunc(ctx, func() { p.Send(stopMsg{cause: context.Cause(ctx)}) })
+	defer stop()
+	end, err := p.Run()
+	if g, ok := end.(guard); ok {
+		m = g.model
+	}
+	if fault.err != nil {
+		return m, fault.err
+	}
+	if err != nil {
+		return m, fmt.Errorf("the screen broke off: %w", err)
+	}
+	return m, nil
+}
+
+// drain reads a channel to its end, so that nobody waits to write to it.
+func drain(events <-chan flow.Event) {
+	if events == nil {
+		return
+	}
+	for range events {
+	}
+}

@@ -1,0 +1,315 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/mxauth/mxauth/flow"
+)
+
+// A phase is what the screen is about.
+type phase int
+
+const (
+	asking      phase = iota // for the server's name
+	discovering              // finding the server, registering, asking for a code
+	waiting                  // the code is shown
+	storing                  // approved
+	failed                   // m.err says why
+	expired                  // the code ran out
+	renewing                 // the old attempt is being ended, a new one follows
+	quitting                 // the attempt is being ended, then the screen
+	handing                  // plain lines go on with the attempt
+	left                     // the result is all that is drawn
+)
+
+// replyTime is how long the terminal may take to answer before the screen ends
+// without its answers.
+const replyTime = time.Second
+
+// probeDelay lets Bubble Tea draw its first frame, which asks the terminal too.
+const probeDelay = 50 * time.Millisecond
+
+var errNoReason = errors.New("the login ended without a reason")
+
+// A model is the state of the screen. It is a value: Update returns a new one.
+type model struct {
+	options LoginOptions
+	base    context.Context // parent of every attempt
+	clock   func() time.Time
+	palette palette
+	now     time.Time // when the last message came
+	w, h    int
+
+	phase   phase
+	since   time.Time // when it began
+	server  string    // as it was given
+	field   field
+	attempt attempt
+
+	step     flow.EventKind // discovering: the last step
+	found    flow.Event     // EventServer
+	shown    flow.Event     // EventCode
+	qr       qrCode         // empty if there is none, noQR says why
+	noQR     string
+	offline  flow.Event // EventOffline, while it lasts
+	warnings []flow.Event
+	last     flow.Event // EventDone or EventError
+	err      error      // why it is over
+
+	note    string // about the last key
+	noteEnd time.Time
+	help    bool
+	hidden  bool      // the program is about to be suspended
+	ticking bool      // a tickMsg is on its way
+	opened  time.Time // when the screen began
+	replied bool      // the terminal has answered every question
+	closing bool      // the program is about to end
+}
+
+// The messages of the screen itself.
+type (
+	beginMsg   struct{}
+	tickMsg    struct{}
+	probeMsg   struct{}
+	timeoutMsg struct{}
+	stopMsg    struct{ cause error }
+	openedMsg  struct{ err error }
+)
+
+func newModel(base context.Context, o LoginOptions) model {
+	m := model{options: o, base: base, clock: time.Now, server: o.Server, palette: newPalette(o.Environ), field: newField("")}
+	m.now = m.clock()
+	m.opened = m.now
+	if m.server == "" {
+		return m.enter(asking)
+	}
+	return m.enter(discovering)
+}
+
+// enter begins a phase.
+func (m model) enter(p phase) model {
+	m.phase, m.since, m.help = p, m.now, false
+	return m
+}
+
+// Init asks the terminal for its cursor, a little after Bubble Tea has asked its
+// own questions: terminals answer in order, so this answer is the last.
+func (m model) Init() tea.Cmd {
+	probe := tea.Tick(probeDelay, func(time.Time) tea.Msg { return probeMsg{} })
+	if m.phase == asking {
+		return probe
+	}
+	return tea.Batch(probe, func() tea.Msg { return beginMsg{} })
+}
+
+// Update takes one message and keeps the clock ticking.
+func (m model) Update(msg tea.Msg) (model, tea.Cmd) {
+	m.now = m.clock()
+	m, cmd := m.handle(msg)
+	m, tick := m.tick()
+	if tick != nil {
+		cmd = tea.Batch(cmd, tick)
+	}
+	return m, cmd
+}
+
+func (m model) handle(msg tea.Msg) (model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.w, m.h = msg.Width, msg.Height
+	case tea.KeyPressMsg:
+		return m.press(msg)
+	case tea.PasteMsg:
+		if m.phase == asking {
+			m.field = m.field.insert(msg.Content)
+		}
+	case tickMsg:
+		m.ticking = false
+		if !m.now.Before(m.noteEnd) && !m.noteEnd.IsZero() {
+			m.note, m.noteEnd = "", time.Time{}
+		}
+	case beginMsg:
+		return m.begin()
+	case probeMsg:
+		return m, tea.RequestCursorPosition
+	case tea.CursorPositionMsg:
+		m.replied = true
+		if m.closing {
+			return m, tea.Quit
+		}
+	case timeoutMsg:
+		return m, tea.Quit
+	case tea.ResumeMsg:
+		m.hidden = false
+	case stopMsg:
+		return m.quit(msg.cause)
+	case openedMsg:
+		return m.pageOpened(msg.err), nil
+	default:
+		return m.progress(msg)
+	}
+	return m, nil
+}
+
+// progress takes the messages of the attempt; those of older ones are void.
+func (m model) progress(msg tea.Msg) (model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case startedMsg:
+		if msg.number == m.attempt.number {
+			m.attempt.events = msg.events
+			return m, m.attempt.listen()
+		}
+	case eventMsg:
+		if msg.number != m.attempt.number {
+			return m, nil
+		}
+		if msg.closed {
+			return m.ended()
+		}
+		return m.event(msg.event)
+	case releasedMsg:
+		return m.finish(handing)
+	case impatientMsg:
+		if msg.number == m.attempt.number && (m.phase == quitting || m.phase == renewing) {
+			go drain(m.attempt.events)
+			return m.ended()
+		}
+	}
+	return m, nil
+}
+
+// event takes one event and reads on.
+func (m model) event(e flow.Event) (model, tea.Cmd) {
+	m = m.record(e)
+	if m.phase == handing {
+		return m.finish(handing)
+	}
+	// What is stored is stored, even if somebody was about to leave.
+	if e.Kind == flow.EventDone {
+		m.err = nil
+		return m.finish(left)
+	}
+	if m.phase != quitting && m.phase != renewing {
+		m = m.move(e)
+	}
+	return m, m.attempt.listen()
+}
+
+// record notes what an event tells.
+func (m model) record(e flow.Event) model {
+	switch e.Kind {
+	case flow.EventDiscover, flow.EventRegister:
+		m.step = e.Kind
+	case flow.EventServer:
+		m.step, m.found = e.Kind, e
+	case flow.EventCode:
+		m.shown = e
+		if qr, err := newQR(e.Code.Link()); err != nil {
+			m.noQR = err.Error()
+		} else {
+			m.qr = qr
+		}
+	case flow.EventOffline:
+		m.offline = e
+	case flow.EventOnline:
+		m.offline = flow.Event{}
+	case flow.EventWarning:
+		m.warnings = append(slices.Clone(m.warnings), e)
+	case flow.EventDone, flow.EventError:
+		m.last = e
+	}
+	return m
+}
+
+// move goes to the phase that an event leads to.
+func (m model) move(e flow.Event) model {
+	switch e.Kind {
+	case flow.EventCode:
+		if err := presentable(e.Code); err != nil {
+			m.stop()
+			return m.fail(err)
+		}
+		return m.enter(waiting)
+	case flow.EventApproved:
+		return m.enter(storing)
+	case flow.EventError:
+		return m.fail(e.Err)
+	}
+	return m
+}
+
+// fail shows why an attempt is over. The first reason stays.
+func (m model) fail(err error) model {
+	if m.err != nil {
+		return m
+	}
+	if err == nil {
+		err = errNoReason
+	}
+	switch kind := flow.KindOf(err); {
+	case kind == flow.KindExpired:
+		m.err = err
+		return m.enter(expired)
+	case kind == flow.KindUsage && m.options.Server == "":
+		m.note = clean(err.Error())
+		return m.enter(asking)
+	}
+	m.err = err
+	return m.enter(failed)
+}
+
+// ended is called when the attempt's channel is closed, or given up.
+func (m model) ended() (model, tea.Cmd) {
+	m.attempt.over = true
+	switch m.phase {
+	case quitting:
+		return m.finish(left)
+	case renewing:
+		return m.begin()
+	case handing:
+		return m.finish(handing)
+	case discovering, waiting, storing:
+		return m.fail(errNoReason), nil
+	}
+	return m, nil
+}
+
+// presentable refuses a code that could not be shown as the server sent it.
+func presentable(c flow.Code) error {
+	for _, s := range []string{c.UserCode, c.VerificationURI, c.Link()} {
+		if !drawable(s) {
+			return &flow.Error{Kind: flow.KindInvalid, Op: "show the code", Problem: "the server's link or code holds characters that do not belong there"}
+		}
+	}
+	return nil
+}
+
+// counting reports whether something on the screen changes with time alone.
+func (m model) counting() bool {
+	switch m.phase {
+	case discovering, waiting, storing, renewing, quitting:
+		return !m.hidden && !m.closing
+	}
+	return false
+}
+
+// tick arranges for the next whole second, once.
+func (m model) tick() (model, tea.Cmd) {
+	if m.ticking || !m.counting() {
+		return m, nil
+	}
+	m.ticking = true
+	d := time.Second - m.now.Sub(m.since)%time.Second
+	if left := m.left(); m.phase == waiting && left > 0 && left%time.Second > 0 {
+		d = left % time.Second
+	}
+	return m, tea.Tick(d, func(time.Time) tea.Msg { return tickMsg{} })
+}
+
+// left is how long the code is good.
+func (m model) left() time.Duration { return max(0, m.shown.Code.Expiry.Sub(m.now)) }

@@ -1,0 +1,148 @@
+package tui
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/mxauth/mxauth/flow"
+)
+
+// A look is how a span is drawn. Looks repeat what the words say.
+type look int
+
+const (
+	plain look = iota
+	bold
+	good
+	bad
+	underlined
+	symbol // rows of a QR code made of block glyphs
+	white  // one module of a QR code made of coloured blanks
+	black
+)
+
+// A span is a run of text in one look. The text holds no escape sequence.
+type span struct {
+	text string
+	look look
+	link string // the address that a click on it opens; may be empty
+}
+
+// A line is one row of the screen.
+type line []span
+
+func say(text string) line    { return line{{text: text}} }
+func strong(text string) line { return line{{text: text, look: bold}} }
+
+// sayAll makes one line of each text.
+func sayAll(texts []string) []line {
+	lines := make([]line, len(texts))
+	for i, t := range texts {
+		lines[i] = say(t)
+	}
+	return lines
+}
+
+// width counts columns.
+func (l line) width() int {
+	n := 0
+	for _, s := range l {
+		n += ansi.StringWidth(s.text)
+	}
+	return n
+}
+
+// cut drops what stands right of column w.
+func (l line) cut(w int) line {
+	if l.width() <= w {
+		return l
+	}
+	var out line
+	for _, s := range l {
+		s.text = ansi.Truncate(s.text, w, "")
+		w -= ansi.StringWidth(s.text)
+		if s.text != "" {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// pad fills a line with blanks up to column w.
+func (l line) pad(w int) line {
+	if n := w - l.width(); n > 0 {
+		l = append(l[:len(l):len(l)], span{text: strings.Repeat(" ", n)})
+	}
+	return l
+}
+
+// fold breaks text into lines of at most w columns, at blanks where it can.
+func fold(text string, w int) []string {
+	if w < 1 {
+		return nil
+	}
+	var out []string
+	row, used := "", 0
+	for _, word := range strings.Fields(text) {
+		n := ansi.StringWidth(word)
+		if row != "" && used+1+n <= w {
+			row, used = row+" "+word, used+1+n
+			continue
+		}
+		if row != "" {
+			out = append(out, row)
+		}
+		parts := hardFold(word, w)
+		out = append(out, parts[:len(parts)-1]...)
+		row = parts[len(parts)-1]
+		used = ansi.StringWidth(row)
+	}
+	if row != "" {
+		out = append(out, row)
+	}
+	return out
+}
+
+// hardFold breaks one word wherever the row ends. It returns at least one part;
+// characters wider than w are dropped, or it would never end.
+func hardFold(word string, w int) []string {
+	var out []string
+	for ansi.StringWidth(word) > w {
+		head := ansi.Truncate(word, w, "")
+		if head == "" {
+			_, n := utf8.DecodeRuneInString(word)
+			word = word[n:]
+			continue
+		}
+		out = append(out, head)
+		word = word[len(head):]
+	}
+	return append(out, word)
+}
+
+// clean makes text from elsewhere fit to be drawn.
+func clean(s string) string { return flow.Clean(s, 600) }
+
+// drawable reports whether s can be shown as it is: visible ASCII and nothing
+// else. Links and codes are not cleaned but refused, because what people copy
+// must be what the server sent.
+func drawable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// asciiOnly replaces what a terminal without UTF-8 would garble.
+func asciiOnly(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}
