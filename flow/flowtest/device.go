@@ -1,0 +1,169 @@
+package flowtest
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// decision is what became of a device code.
+type decision int
+
+const (
+	pending decision = iota
+	approved
+	rejected
+	exchanged
+)
+
+// A grant is one device authorization (RFC 8628), from the code to the tokens.
+type grant struct {
+	id         string
+	deviceCode string
+	userCode   string
+	client     *client
+	scope      scope
+	created    time.Time
+	expires    time.Time
+	decision   decision
+	person     *person // who decided
+	agent      string  // User-Agent of the device request: the device line of the consent page
+	addr       string
+}
+
+func (g *grant) expired(now time.Time) bool { return g.expires.Before(now) }
+
+// deviceAuthorization hands out codes. Scopes are not checked here; that the
+// grant is off is said before anyone asks who is asking.
+func (s *Server) deviceAuthorization(c *call) answer {
+	cr, refused := present(c, func(f url.Values) string {
+		if problem := scoped(f); problem != "" {
+			return problem
+		}
+		return need(f)
+	})
+	if refused != nil {
+		return *refused
+	}
+	if !s.state.deviceGrant {
+		return oauthProblem(http.StatusBadRequest, "invalid_request", "The Device Authorization Grant is disabled on this server")
+	}
+	cl, refused := s.identify(cr)
+	if refused == nil {
+		refused = cl.verify(cr)
+	}
+	switch {
+	case refused != nil:
+		return *refused
+	case c.form == nil:
+		return oauthError(http.StatusBadRequest, "invalid_request")
+	case !slices.Contains(cl.grants, grantDeviceCode):
+		return oauthError(http.StatusUnauthorized, "unauthorized_client")
+	}
+	return tokenAnswer(s.codes(s.newGrant(cl, c)))
+}
+
+func (s *Server) newGrant(cl *client, c *call) *grant {
+	now := s.now()
+	sc, _ := parseScope(c.form.Get("scope")) // checked with the form; none is fine
+	g := &grant{
+		id:         newULID(now),
+		deviceCode: randomString(32),
+		userCode:   randomFrom(upperDigits, 6),
+		client:     cl,
+		scope:      sc,
+		created:    now,
+		expires:    now.Add(s.conf.codeLifetime),
+		agent:      c.UserAgent(),
+		addr:       c.RemoteAddr,
+	}
+	s.state.grants = append(s.state.grants, g)
+	return g
+}
+
+// codes is the device authorization response (RFC 8628 section 3.2).
+func (s *Server) codes(g *grant) map[string]any {
+	m := map[string]any{
+		"device_code":      g.deviceCode,
+		"user_code":        g.userCode,
+		"verification_uri": s.Issuer + "link",
+		"expires_in":       int(s.conf.codeLifetime.Seconds()),
+	}
+	if s.conf.interval > 0 {
+		m["interval"] = int(s.conf.interval.Seconds())
+	}
+	if s.conf.autofill {
+		m["verification_uri_complete"] = s.Issuer + "link?code=" + g.userCode
+	}
+	return m
+}
+
+// grantByCode finds what a person typed, in either case.
+func (s *Server) grantByCode(userCode string) *grant {
+	typed := strings.ToUpper(strings.TrimSpace(userCode))
+	for _, g := range slices.Backward(s.state.grants) {
+		if g.userCode == typed {
+			return g
+		}
+	}
+	return nil
+}
+
+// poll is a token request with a device code. Expiry is looked at before the
+// decision, so a code that was approved and fetched too late has expired.
+func (s *Server) poll(cl *client, c *call) answer {
+	switch {
+	case !s.state.deviceGrant:
+		return oauthError(http.StatusBadRequest, "unsupported_grant_type")
+	case !slices.Contains(cl.grants, grantDeviceCode):
+		return oauthError(http.StatusUnauthorized, "unauthorized_client")
+	}
+	i := slices.IndexFunc(s.state.grants, func(g *grant) bool { return g.deviceCode == c.form.Get("device_code") })
+	if i < 0 || s.state.grants[i].client != cl {
+		return oauthError(http.StatusBadRequest, "invalid_grant")
+	}
+	g := s.state.grants[i]
+	switch {
+	case g.expired(s.now()):
+		return oauthError(http.StatusForbidden, "expired_token")
+	case g.decision == pending:
+		return oauthError(http.StatusForbidden, "authorization_pending")
+	case g.decision == rejected:
+		return oauthError(http.StatusForbidden, "access_denied")
+	case g.decision == exchanged:
+		return oauthError(http.StatusBadRequest, "invalid_grant")
+	}
+	g.decision = exchanged
+	return s.login(g, c)
+}
+
+// login begins the session of an approved code. There is a refresh token only
+// for a client that registered that grant, and an id_token only with openid.
+func (s *Server) login(g *grant, c *call) answer {
+	se := &session{id: newULID(s.now()), client: g.client, person: g.person, scope: g.scope, agent: c.UserAgent()}
+	s.state.sessions = append(s.state.sessions, se)
+	if id := se.scope.deviceID(); id != "" {
+		se.person.devices[id] = deviceName(g.client.name(), se.agent)
+	}
+	access, refresh := s.issue(se, slices.Contains(g.client.grants, grantRefresh))
+	m := s.tokenResponse(access, refresh)
+	if se.scope.has("openid") {
+		m["id_token"] = s.idToken(access)
+	}
+	return tokenAnswer(m)
+}
+
+// Pending returns the user codes that wait for a decision, oldest first.
+func (s *Server) Pending() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var codes []string
+	for _, g := range s.state.grants {
+		if g.decision == pending && !g.expired(s.now()) {
+			codes = append(codes, g.userCode)
+		}
+	}
+	return codes
+}
