@@ -135,8 +135,8 @@ func need(form url.Values, fields ...string) string {
 			return "missing field `" + f + "`"
 		}
 	}
-	for f, values := range form {
-		if len(values) > 1 {
+	for _, f := range append(fields, "client_id", "client_secret", "scope", "token_type_hint") {
+		if len(form[f]) > 1 {
 			return "duplicate field `" + f + "`"
 		}
 	}

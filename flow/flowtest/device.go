@@ -136,20 +136,9 @@ func (s *Server) poll(cl *client, c *call) answer {
 		return oauthError(http.StatusBadRequest, "invalid_grant")
 	}
 	g.decision = exchanged
-	return s.login(g, c)
-}
-
-// login begins the session of an approved code. There is a refresh token only
-// for a client that registered that grant, and an id_token only with openid.
-func (s *Server) login(g *grant, c *call) answer {
-	se := &session{id: newULID(s.now()), client: g.client, person: g.person, scope: g.scope, agent: c.UserAgent()}
-	s.state.sessions = append(s.state.sessions, se)
-	if id := se.scope.deviceID(); id != "" {
-		se.person.devices[id] = deviceName(g.client.name(), se.agent)
-	}
-	access, refresh := s.issue(se, slices.Contains(g.client.grants, grantRefresh))
+	access, refresh := s.begin(cl, g.person, g.scope, c.UserAgent())
 	m := s.tokenResponse(access, refresh)
-	if se.scope.has("openid") {
+	if g.scope.has("openid") {
 		m["id_token"] = s.idToken(access)
 	}
 	return tokenAnswer(m)

@@ -42,9 +42,8 @@ func description(code string) string {
 	return ""
 }
 
-// malformed is what MAS answers to a form it cannot read. It means to say 400
-// and says 500 (contract of axum's form extractor), so a mistake of the client
-// looks like one of the server.
+// malformed is what MAS 1.22 answers to a form it cannot read. It means to say
+// 400 and says 500, so a mistake of the client looks like one of the server.
 func malformed(reason string) answer {
 	return oauthProblem(http.StatusInternalServerError, "server_error", "Failed to deserialize form body: "+reason)
 }

@@ -8,16 +8,14 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
 var (
 	errDropped = errors.New("the connection is dropped")
-	errRefused = os.NewSyscallError("connect", syscall.ECONNREFUSED)
+	errRefused = errors.New("the connection is refused")
 )
 
 // maxBody is more than any honest request here has.

@@ -13,30 +13,35 @@ import (
 // An Endpoint names a place where requests arrive.
 type Endpoint string
 
-// The endpoints of the homeserver and of the authorization server. Poll and
-// Refresh are both the token endpoint, told apart by grant_type; Token is all
-// of it, Any is everything.
+// The endpoints. Poll and Refresh are both the token endpoint, told apart by
+// grant_type; Token is all of it, Any is everything.
 const (
-	Any        Endpoint = "any"
-	WellKnown  Endpoint = "well-known"
-	Metadata   Endpoint = "metadata" // the homeserver's, stable and unstable
-	Versions   Endpoint = "versions"
-	Login      Endpoint = "login" // the legacy API, at either server
-	WhoAmI     Endpoint = "whoami"
-	Devices    Endpoint = "devices"
-	AdminAPI   Endpoint = "admin" // Synapse's and MAS's admin API
-	Discovery  Endpoint = "discovery"
+	Any Endpoint = "any"
+
+	// Of the homeserver.
+	WellKnown Endpoint = "well-known" // /.well-known/matrix/client
+	Metadata  Endpoint = "metadata"   // auth_metadata, stable and unstable
+	Versions  Endpoint = "versions"
+	WhoAmI    Endpoint = "whoami"
+	Devices   Endpoint = "devices"
+
+	// Of the authorization server.
+	Discovery  Endpoint = "discovery" // /.well-known/openid-configuration
 	Register   Endpoint = "register"
 	Device     Endpoint = "device"
 	Token      Endpoint = "token"
-	Poll       Endpoint = "poll"
-	Refresh    Endpoint = "refresh"
+	Poll       Endpoint = "poll"    // of Token: grant_type device_code
+	Refresh    Endpoint = "refresh" // of Token: grant_type refresh_token
 	Revoke     Endpoint = "revoke"
 	Introspect Endpoint = "introspect"
 	UserInfo   Endpoint = "userinfo"
 	Keys       Endpoint = "keys"
 	Page       Endpoint = "page" // what people see in a browser
-	Elsewhere  Endpoint = "elsewhere"
+
+	// Of both.
+	Login     Endpoint = "login"     // the old login, refresh and logout
+	AdminAPI  Endpoint = "admin"     // Synapse's or MAS's
+	Elsewhere Endpoint = "elsewhere" // paths that do not exist
 )
 
 // covers reports whether a request at endpoint o is one at e.

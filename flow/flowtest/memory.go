@@ -46,6 +46,8 @@ func (m *memory) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case errors.Is(err, errDropped):
 		return nil, io.EOF
+	case errors.Is(err, errRefused):
+		return nil, refused()
 	case err != nil:
 		return nil, err
 	case r.Context().Err() != nil:
@@ -59,13 +61,17 @@ func (m *memory) dial(scheme, host string) (side, error) {
 	name := strings.TrimSuffix(host, ":443")
 	switch {
 	case scheme != "https":
-		return 0, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		return 0, refused()
 	case name == "hs."+m.s.ServerName || name == m.s.ServerName:
 		return homeserver, nil
 	case name == "auth."+m.s.ServerName && !m.s.conf.legacy:
 		return authServer, nil
 	}
 	return 0, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}}
+}
+
+func refused() error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 }
 
 func response(r *http.Request, a answer) *http.Response {

@@ -86,8 +86,8 @@ func unexpected(problem string) answer {
 	return errorPage(http.StatusInternalServerError, "Unexpected error: "+problem)
 }
 
-// cookie is kept from scripts, and on https from the plain network (contract of
-// MAS: HttpOnly, Lax, Secure if its public address is https).
+// cookie is one of MAS's, csrf or session: HttpOnly, Lax, and Secure if the
+// public address is https.
 func (s *Server) cookie(name, value string) *http.Cookie {
 	return &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: strings.HasPrefix(s.Issuer, "https:")}
@@ -150,10 +150,22 @@ func (s *Server) consentPage(c *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	if len(g.scope.violations(p)) > 0 {
+	if g.scope.judge(p) != nil {
 		return unexpected("could not render template")
 	}
+	if g.decision != pending {
+		return s.outcome(c, g)
+	}
 	return s.show(c, http.StatusOK, "consent", asking(g))
+}
+
+// outcome tells the person what was decided.
+func (s *Server) outcome(c *call, g *grant) answer {
+	said := "You linked the device. You can go back to it and close this window."
+	if g.decision == rejected {
+		said = "You refused the device. It has been told."
+	}
+	return s.show(c, http.StatusOK, "done", page{ClientName: g.client.name(), Outcome: said})
 }
 
 // consentPost is the decision.
@@ -178,11 +190,7 @@ func (s *Server) consentPost(c *call) answer {
 	if err := s.settle(g, p, decide); err != nil && !errors.Is(err, ErrDecided) {
 		return unexpected("could not render template")
 	}
-	outcome := "You linked the device. You can go back to it and close this window."
-	if g.decision == rejected {
-		outcome = "You refused the device. It has been told."
-	}
-	return s.show(c, http.StatusOK, "done", page{ClientName: g.client.name(), Outcome: outcome})
+	return s.outcome(c, g)
 }
 
 // consenting finds the grant of a consent page and who is looking at it.

@@ -6,20 +6,18 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
 // What keeps a person from approving, or a test from doing something to a code
 // or token.
 var (
-	ErrUnknown    = errors.New("unknown")
-	ErrExpired    = errors.New("expired")
-	ErrDecided    = errors.New("already decided")
-	ErrPolicy     = errors.New("refused by the policy")
-	ErrLocked     = errors.New("the person is locked")
-	ErrDeviceOff  = errors.New("the device authorization grant is off")
-	ErrNoPassword = errors.New("wrong user name or password")
+	ErrUnknown   = errors.New("unknown")
+	ErrExpired   = errors.New("expired")
+	ErrDecided   = errors.New("already decided")
+	ErrPolicy    = errors.New("refused by the policy")
+	ErrLocked    = errors.New("the person is locked")
+	ErrDeviceOff = errors.New("the device authorization grant is off")
 )
 
 type person struct {
@@ -76,7 +74,7 @@ func (s *Server) decide(userCode, user string, d decision) error {
 
 // settle is the decision of a person about a grant, however it was reached.
 func (s *Server) settle(g *grant, p *person, d decision) error {
-	violations := g.scope.violations(p)
+	refused := g.scope.judge(p)
 	switch {
 	case !s.state.deviceGrant:
 		return ErrDeviceOff
@@ -84,8 +82,8 @@ func (s *Server) settle(g *grant, p *person, d decision) error {
 		return fmt.Errorf("user %s: %w", p.name, ErrLocked)
 	case g.expired(s.now()):
 		return fmt.Errorf("code %s: %w", g.userCode, ErrExpired)
-	case len(violations) > 0:
-		return fmt.Errorf("%w: %s", ErrPolicy, strings.Join(violations, "; "))
+	case refused != nil:
+		return refused
 	case g.decision != pending:
 		return fmt.Errorf("code %s: %w", g.userCode, ErrDecided)
 	}

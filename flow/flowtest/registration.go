@@ -3,6 +3,7 @@ package flowtest
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -166,7 +167,8 @@ func kindOf(name string) (kind, bool) {
 // makes no other client.
 func readMetadata(raw map[string]json.RawMessage) (m map[string]any, problem string) {
 	m = map[string]any{}
-	for name, value := range raw {
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		value := raw[name]
 		k, known := kindOf(name)
 		if !known || string(value) == "null" {
 			continue

@@ -355,7 +355,7 @@ func (r *replay) compare(at string, want, got any) []string {
 			return nil
 		}
 		var differences []string
-		for name := range w {
+		for _, name := range bareFirst(w) {
 			if _, ok := g[name]; !ok {
 				differences = append(differences, at+"."+name+" is missing")
 				continue
@@ -384,6 +384,21 @@ func (r *replay) compare(at string, want, got any) []string {
 		return []string{fmt.Sprintf("%s: %v, recorded %v", at, got, want)}
 	}
 	return nil
+}
+
+// bareFirst orders members so that a placeholder is bound by a value that is
+// nothing else before it is wanted inside of another.
+func bareFirst(m map[string]any) []string {
+	names := slices.Sorted(maps.Keys(m))
+	bare, rest := []string{}, []string{}
+	for _, name := range names {
+		if strings.HasPrefix(fmt.Sprint(m[name]), "{{") && strings.Count(fmt.Sprint(m[name]), "{{") == 1 {
+			bare = append(bare, name)
+		} else {
+			rest = append(rest, name)
+		}
+	}
+	return append(bare, rest...)
 }
 
 func (r *replay) compareText(at, want, got string) []string {

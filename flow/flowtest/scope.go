@@ -1,6 +1,7 @@
 package flowtest
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -63,6 +64,14 @@ func (sc scope) bothFamilies() scope {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// judge is nil if the policy lets a person grant the scope.
+func (sc scope) judge(p *person) error {
+	if found := sc.violations(p); len(found) > 0 {
+		return fmt.Errorf("%w: %s", ErrPolicy, strings.Join(found, "; "))
+	}
+	return nil
 }
 
 // violations are what MAS's policy has against a person granting the scope. It
