@@ -37,8 +37,9 @@
 // # Left out on purpose
 //
 //   - The authorization code and client credentials grants, token exchange,
-//     and the authentication methods with JWTs: clients without a browser use
-//     none of them. An unknown code is refused as MAS refuses it.
+//     and the authentication methods with JWTs: the device grant needs none of
+//     them, and there is no recording to hold them to. A code that comes all the
+//     same is refused as MAS refuses an unknown one.
 //   - CORS preflights: only browsers send them.
 //   - Rate limits of passwords and e-mail: they would make tests wait.
 //   - Jobs: MAS provisions people and deletes devices seconds later, here it
@@ -51,4 +52,6 @@
 //     type errors is only approximate.
 //   - The password login of a homeserver without OAuth.
 //   - Everything about rooms and messages.
+//   - Other homeservers. Edit, OAuthError, WithInterval and WithStrictRotation
+//     come near to them.
 package flowtest

@@ -96,7 +96,7 @@ func NewServer(opts ...Option) *Server {
 // it is taken.
 func Listen(opts ...Option) (*Server, error) {
 	s := newServer(opts)
-	n := &sockets{done: make(chan struct{})}
+	n := newSockets()
 	s.net = n
 	hs, err := net.Listen("tcp", s.conf.addr)
 	if err != nil {
@@ -146,7 +146,7 @@ func newServer(opts []Option) *Server {
 	return s
 }
 
-// Close ends all connections and frees the ports. It waits until no request is
+// Close ends all connections, frees the ports, and waits until no request is
 // being handled.
 func (s *Server) Close() { s.net.close() }
 

@@ -18,6 +18,13 @@ type sockets struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
+	gone  *sync.Cond // a connection has ended, and its request with it
+}
+
+func newSockets() *sockets {
+	n := &sockets{done: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	n.gone = sync.NewCond(&n.mu)
+	return n
 }
 
 func baseURL(a net.Addr) string {
@@ -47,12 +54,10 @@ func (n *sockets) track(c net.Conn, st http.ConnState) {
 	defer n.mu.Unlock()
 	switch st {
 	case http.StateNew:
-		if n.conns == nil {
-			n.conns = map[net.Conn]struct{}{}
-		}
 		n.conns[c] = struct{}{}
 	case http.StateClosed, http.StateHijacked:
 		delete(n.conns, c)
+		n.gone.Broadcast()
 	}
 }
 
@@ -70,7 +75,13 @@ func (n *sockets) close() {
 		for _, srv := range n.servers {
 			_ = srv.Close()
 		}
-		n.serving.Wait()
+		n.serving.Wait() // nothing is accepted any more
+		n.cut()
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for len(n.conns) > 0 {
+			n.gone.Wait()
+		}
 	})
 }
 
