@@ -115,7 +115,9 @@ func Hang() Fault { return Fault{name: "Hang", delay: forever} }
 // is wrong with either.
 func HTML(status int) Fault {
 	body := fmt.Sprintf("<html><head><title>%d %s</title></head><body><h1>%[2]s</h1></body></html>\n", status, http.StatusText(status))
-	return Raw(status, "text/html", body)
+	f := Raw(status, "text/html", body)
+	f.name = "HTML"
+	return f
 }
 
 // Status answers with a status, headers (name, value, …) and no body.
@@ -136,7 +138,11 @@ func RateLimited(wait time.Duration) Fault {
 
 // SlowDown answers a poll with slow_down (RFC 8628 section 3.5). MAS never does,
 // others do.
-func SlowDown() Fault { return OAuthError(http.StatusBadRequest, "slow_down") }
+func SlowDown() Fault {
+	f := OAuthError(http.StatusBadRequest, "slow_down")
+	f.name = "SlowDown"
+	return f
+}
 
 // OAuthError answers with an OAuth error code (RFC 6749 section 5.2).
 func OAuthError(status int, code string) Fault {

@@ -131,11 +131,11 @@ func hasFragment(uri string) bool { return strings.Contains(uri, "#") }
 type kind int
 
 const (
-	other kind = iota
-	word
-	words
-	address
-	addresses
+	kindOther kind = iota
+	kindText
+	kindTexts
+	kindURL
+	kindURLs
 )
 
 // kindOf tells the members of RFC 7591 and of OpenID Connect registration. What
@@ -144,23 +144,23 @@ func kindOf(name string) (kind, bool) {
 	base, _, _ := strings.Cut(name, "#") // client_name#de is a name too
 	switch base {
 	case "redirect_uris", "request_uris":
-		return addresses, base == name
+		return kindURLs, base == name
 	case "response_types", "grant_types", "contacts", "default_acr_values":
-		return words, base == name
+		return kindTexts, base == name
 	case "client_name":
-		return word, true
+		return kindText, true
 	case "logo_uri", "client_uri", "policy_uri", "tos_uri":
-		return address, true
+		return kindURL, true
 	case "jwks_uri", "sector_identifier_uri", "initiate_login_uri":
-		return address, base == name
+		return kindURL, base == name
 	case "application_type", "token_endpoint_auth_method", "token_endpoint_auth_signing_alg", "subject_type",
 		"id_token_signed_response_alg", "userinfo_signed_response_alg", "software_id", "software_version",
 		"software_statement":
-		return word, base == name
+		return kindText, base == name
 	case "jwks", "default_max_age", "require_auth_time", "require_signed_request_object":
-		return other, base == name
+		return kindOther, base == name
 	}
-	return other, false
+	return kindOther, false
 }
 
 // readMetadata reads the members that are known. Lists come out sorted: order
@@ -184,22 +184,22 @@ func readMetadata(raw map[string]json.RawMessage) (m map[string]any, problem str
 
 func readMember(k kind, value json.RawMessage) (v any, problem string) {
 	switch k {
-	case word, address:
+	case kindText, kindURL:
 		var one string
 		if json.Unmarshal(value, &one) != nil {
 			return nil, "invalid type: " + serdeType(value) + ", expected a string"
 		}
-		if k == address {
+		if k == kindURL {
 			return normal(one)
 		}
 		return one, ""
-	case words, addresses:
+	case kindTexts, kindURLs:
 		var many []string
 		if json.Unmarshal(value, &many) != nil {
 			return nil, "invalid type: " + serdeType(value) + ", expected a sequence"
 		}
 		for i, one := range many {
-			if k == addresses {
+			if k == kindURLs {
 				u, problem := normal(one)
 				if problem != "" {
 					return nil, problem
