@@ -101,7 +101,7 @@ func (m model) quit(err error) (model, tea.Cmd) {
 		m.err = err
 	}
 	if !m.running() || m.phase == quitting {
-		return m.finish(left)
+		return m.enter(left), nil
 	}
 	m.stop()
 	return m.enter(quitting), m.attempt.limit()
@@ -114,18 +114,6 @@ func (m model) handOver() (model, tea.Cmd) {
 	}
 	close(m.attempt.release)
 	return m.enter(handing), nil
-}
-
-// finish ends the program as soon as the terminal has answered what it was
-// asked: later, its answers would run into the shell.
-func (m model) finish(p phase) (model, tea.Cmd) {
-	m = m.enter(p)
-	m.closing = true
-	wait := replyTime - m.now.Sub(m.opened)
-	if m.replied || wait <= 0 {
-		return m, tea.Quit
-	}
-	return m, tea.Tick(wait, func(time.Time) tea.Msg { return timeoutMsg{} })
 }
 
 // seen returns the events that plain lines begin with.

@@ -117,7 +117,11 @@ func (m model) words(o wording) []block {
 	para := func(rank int, gap bool, text string) block {
 		return block{rank: rank, gap: gap, lines: sayAll(fold(text, o.w))}
 	}
-	blocks := []block{m.title(o.w)}
+	title := m.title(o.w)
+	if o.tight {
+		title.rank = rankNice
+	}
+	blocks := []block{title}
 	switch {
 	case !o.link && !m.linkFits():
 		blocks = append(blocks, para(0, true, "The link is too long for this window: c copies it, p prints it."))
@@ -128,7 +132,7 @@ func (m model) words(o wording) []block {
 	default:
 		blocks = append(blocks, para(0, true, o.lead))
 	}
-	blocks = append(blocks, m.codeBlock(o.tight)...)
+	blocks = append(blocks, m.codeBlock(o.w, o.tight))
 	blocks = append(blocks, m.advice(o.w)...)
 	if o.aside != "" {
 		blocks = append(blocks, para(rankMore, true, o.aside))
@@ -140,37 +144,56 @@ func (m model) words(o wording) []block {
 	if m.note != "" {
 		blocks = append(blocks, para(1, false, m.note))
 	}
-	return append(blocks, m.keyBlock(o.w, o.tight))
+	return append(blocks, m.keyBlocks(o.w, o.tight)...)
 }
 
-// codeBlock is the code that is typed, unbroken and in its own letters.
-func (m model) codeBlock(tight bool) []block {
-	code := m.shown.Code.UserCode
+// codeBlock is the code that is typed, unbroken and in its own letters. In the
+// tight form the time stands beside it, in as many words as there is room for.
+func (m model) codeBlock(w int, tight bool) block {
+	code := span{text: m.shown.Code.UserCode, look: bold}
 	if !tight {
-		return []block{{rank: 0, lines: []line{say("and enter"), {{text: "    "}, {text: code, look: bold}}}}}
+		return block{lines: []line{say("and enter"), {{text: "    "}, code}}}
 	}
-	l := line{{text: "Code "}, {text: code, look: bold}}
-	if m.offline.Kind == "" {
-		l = append(l, span{text: "  " + minutes(m.left()) + " left"})
+	left := minutes(m.left())
+	if m.offline.Kind != "" {
+		left = ""
 	}
-	return []block{{rank: 0, lines: []line{l}}}
+	for _, l := range []line{
+		{{text: "Code "}, code, {text: "  Waiting, " + left + " left"}},
+		{{text: "Code "}, code, {text: "  " + left + " left"}},
+		{code, {text: "  " + left}},
+	} {
+		if left != "" && l.width() <= w {
+			return block{lines: []line{l}}
+		}
+	}
+	var rows []line
+	for _, part := range hardFold(code.text, w) {
+		rows = append(rows, strong(part))
+	}
+	return block{lines: rows}
 }
 
 // advice is what keeps people from approving somebody else's login.
 func (m model) advice(w int) []block {
-	whose := "for " + m.name()
-	if device := clean(m.shown.DeviceName); device != "" {
-		whose += ", on the device " + device
-	}
 	blocks := []block{
 		{rank: rankNice, gap: true, lines: sayAll(fold("Check: the page shows this code.", w))},
-		{rank: rankKeep, lines: sayAll(fold("Only approve a login that you started: "+whose+".", w))},
+		{rank: rankKeep, lines: sayAll(fold(onlyYours(m.name(), m.shown.DeviceName), w))},
 	}
 	if m.now.Sub(m.since) >= hintAfter && m.offline.Kind == "" {
 		hint := "If that page shows an error, the server refuses what was asked for."
 		blocks = append(blocks, block{rank: rankNice, gap: true, lines: sayAll(fold(hint, w))})
 	}
 	return blocks
+}
+
+// onlyYours is the sentence against phishing.
+func onlyYours(server, device string) string {
+	text := "Only approve a login that you started: to " + server
+	if device = clean(device); device != "" {
+		text += ", from " + device
+	}
+	return text + "."
 }
 
 // state says what the login is waiting for.
@@ -188,19 +211,18 @@ func (m model) state() string {
 // helpPage explains the keys. The code stays in sight.
 func (m model) helpPage() []block {
 	blocks := []block{m.title(m.w)}
-	var keys []line
 	for _, k := range m.keys() {
 		if k.help != "" {
-			keys = append(keys, line{{text: "  "}, {text: k.names[0], look: bold}, {text: "  " + k.help}})
+			l := line{{text: "  "}, {text: k.names[0], look: bold}, {text: "  " + k.help}}
+			blocks = append(blocks, block{rank: 1, gap: len(blocks) == 1, lines: []line{l}})
 		}
 	}
-	blocks = append(blocks, block{rank: 1, gap: true, lines: keys},
-		m.paragraph(3, true, "The QR code holds the link. Open it on any device where you are logged in to "+m.name()+
-			", compare the code, and approve only if you started this login. Somebody who sends you such a link wants your account."),
-		m.paragraph(3, true, "If the page shows an error, the server refuses what was asked for: stop here and ask for less, or ask its administrator."))
-	if m.linkFits() {
-		blocks = append(blocks, block{rank: 2, gap: true, lines: m.linkLines(m.w)})
-	}
-	blocks = append(blocks, m.codeBlock(true)...)
-	return append(blocks, block{rank: 1, gap: true, lines: []line{say("Any key goes back.")}})
+	code := m.codeBlock(m.w, true)
+	code.gap = true
+	return append(blocks,
+		m.paragraph(3, true, "Open the link on any device; the QR code holds it. Log in there to "+m.name()+
+			", compare the code, and approve only if you started this login: whoever sends you a link and a code wants your account."),
+		m.paragraph(4, true, "If the page shows an error, the server refuses what was asked for: stop here, and ask for less or ask its administrator."),
+		code,
+		block{rank: 2, gap: true, lines: []line{say("Any key goes back.")}})
 }

@@ -5,32 +5,54 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 )
 
-// A guard keeps a bug in the model from ending the program the hard way. Bubble
-// Tea restores the terminal after a panic too, but it prints the panic's value
-// and a stack, and leaves the code on the screen. The guard ends the program in
-// good order; what it tells is where the bug is, not what was in the variables.
-type guard struct {
-	model model
-	fault *fault
+// A screen is a model that a guard runs. M is the screen's own type: it is a
+// value, and Update returns a new one.
+type screen[M any] interface {
+	Init() tea.Cmd
+	Update(tea.Msg) (M, tea.Cmd)
+	View() tea.View
+	over() bool // what is drawn now is the end
+	stop()      // cancel what is under way
+}
+
+// A guard is what Bubble Tea sees of a screen. It ends the program in good order:
+// when the screen is over and the terminal has answered what it was asked, and
+// also when the screen has a bug.
+//
+// Bubble Tea restores the terminal after a panic too, but it prints the panic's
+// value and a stack, and leaves the code on the screen. What the guard tells is
+// where the bug is, not what was in the variables.
+type guard[M screen[M]] struct {
+	model   M
+	replies replies
+	fault   *fault
 }
 
 // A fault is the first panic. It is shared by the copies of a guard, which all
 // live in Bubble Tea's event loop.
 type fault struct {
 	err  error
+	last tea.View // before it
 	send func(tea.Msg)
 }
 
 // panicMsg says that a command panicked.
 type panicMsg struct{ err error }
 
-func (g guard) Init() tea.Cmd { return safe(g.model.Init()) }
+func newGuard[M screen[M]](model M) guard[M] {
+	return guard[M]{model: model, replies: replies{asked: time.Now()}, fault: &fault{}}
+}
 
-func (g guard) Update(msg tea.Msg) (next tea.Model, cmd tea.Cmd) {
+func (g guard[M]) Init() tea.Cmd { return tea.Batch(probe(), safe(g.model.Init())) }
+
+func (g guard[M]) Update(msg tea.Msg) (next tea.Model, cmd tea.Cmd) {
+	var answer tea.Cmd
+	g.replies, answer = g.replies.take(msg)
 	defer func() {
 		if err := caught(recover()); err != nil {
 			next, cmd = g.broken(err)
@@ -39,32 +61,51 @@ func (g guard) Update(msg tea.Msg) (next tea.Model, cmd tea.Cmd) {
 	if p, ok := msg.(panicMsg); ok {
 		return g.broken(p.err)
 	}
-	m, cmd := g.model.Update(msg)
-	g.model = m
-	return g, safe(cmd)
+	if g.fault.err != nil {
+		return g, answer
+	}
+	g.model, cmd = g.model.Update(msg)
+	if g.model.over() {
+		var quit tea.Cmd
+		g.replies, quit = g.replies.end()
+		answer = tea.Batch(answer, quit)
+	}
+	return g, tea.Batch(answer, safe(cmd))
 }
 
-func (g guard) View() (v tea.View) {
+func (g guard[M]) View() (v tea.View) {
 	defer func() {
 		if err := caught(recover()); err != nil {
 			g.fault.err = err
-			v = tea.NewView("")
+			v = g.fault.blank()
 			go g.fault.send(panicMsg{err})
 		}
 	}()
 	if g.fault.err != nil {
-		return tea.NewView("")
+		return g.fault.blank()
 	}
-	return g.model.View()
+	v = g.model.View()
+	g.fault.last = v
+	return v
+}
+
+// blank takes everything off the screen. It stays on the screen it is on: a
+// switch would ask the terminal another question.
+func (f *fault) blank() tea.View {
+	v := tea.NewView("")
+	v.AltScreen = f.last.AltScreen
+	return v
 }
 
 // broken ends the program with an empty screen.
-func (g guard) broken(err error) (tea.Model, tea.Cmd) {
+func (g guard[M]) broken(err error) (tea.Model, tea.Cmd) {
 	if g.fault.err == nil {
 		g.fault.err = err
 	}
 	g.model.stop()
-	return g, tea.Quit
+	var quit tea.Cmd
+	g.replies, quit = g.replies.end()
+	return g, quit
 }
 
 // safe catches panics of a command.

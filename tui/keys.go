@@ -23,8 +23,8 @@ type key struct {
 func (m model) keys() []key {
 	quit := key{[]string{"q", "esc", "ctrl+c"}, "quit", "", "stops the login", quitKey}
 	help := key{[]string{"?"}, "help", "", "", func(m model) (model, tea.Cmd) { m.help = true; return m, nil }}
-	text := key{[]string{"p"}, "plain", "", "goes on in plain lines, without this screen", model.handOver}
-	renew := key{[]string{"n"}, "new code", "new", "gives this code up and asks for another", model.again}
+	text := key{[]string{"p"}, "plain", "", "plain lines instead of this screen", model.handOver}
+	renew := key{[]string{"n"}, "new code", "new", "gives this code up for a new one", model.again}
 	back := key{[]string{"s"}, "other server", "server", "", otherKey}
 	switch m.phase {
 	case asking:
@@ -33,10 +33,10 @@ func (m model) keys() []key {
 	case discovering:
 		return []key{text, quit}
 	case waiting:
-		all := []key{{[]string{"c"}, "copy link", "copy", "sends the link to the clipboard of your terminal", copyKey},
+		all := []key{{[]string{"c"}, "copy link", "copy", "sends the link to your clipboard", copyKey},
 			renew, text, help, quit}
 		if m.options.OpenURL != nil {
-			open := key{[]string{"o"}, "open", "", "opens the link in a browser on this computer", openKey}
+			open := key{[]string{"o"}, "open", "", "opens the link in a browser here", openKey}
 			all = append([]key{open}, all...)
 		}
 		return all
@@ -53,7 +53,7 @@ func (m model) keys() []key {
 // press takes one key.
 func (m model) press(k tea.KeyPressMsg) (model, tea.Cmd) {
 	name := spelling(k)
-	if name == "ctrl+z" && !m.closing {
+	if name == "ctrl+z" {
 		m.hidden = true // suspending draws once more: not the code
 		return m, tea.Suspend
 	}

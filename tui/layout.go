@@ -68,9 +68,10 @@ func fit(blocks []block, h, keep int) (lines []line, ok bool) {
 	return stack(blocks, false), true
 }
 
-// squeeze is fit for what has to be shown somehow.
+// squeeze is fit for what has to be shown somehow: what must stay is cut at the
+// end.
 func squeeze(blocks []block, h int) []line {
-	lines, _ := fit(blocks, h, -1)
+	lines, _ := fit(blocks, h, 0)
 	return lines
 }
 

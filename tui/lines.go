@@ -154,11 +154,7 @@ func (l *lines) show(e flow.Event) {
 	if c := e.Code.VerificationURIComplete; c != "" && c != e.Code.VerificationURI {
 		l.say("Or open %s", c)
 	}
-	whose := "for " + l.server
-	if device := clean(e.DeviceName); device != "" {
-		whose += ", on the device " + device
-	}
-	l.say("Check that the page shows this code. Only approve a login that you started: %s.", whose)
+	l.say("Check: the page shows this code. %s", onlyYours(l.server, e.DeviceName))
 	l.say("The code is good until %s. Waiting.", e.Code.Expiry.Local().Format("15:04"))
 }
 

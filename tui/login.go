@@ -3,12 +3,8 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-
-	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/colorprofile"
 
 	"github.com/mxauth/mxauth/flow"
 )
@@ -67,18 +63,19 @@ type Attempt struct {
 //
 // Signals are the caller's: a cancelled ctx ends the screen in good order.
 func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
-	o = o.filled()
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
 	if err := context.Cause(ctx); err != nil {
 		return LoginResult{Server: o.Server}, err
 	}
 	base, cancel := context.WithCancel(ctx)
-	start := newModel(base, o)
-	end, err := run(ctx, start, o)
+	end, err := run(ctx, newModel(base, o), wiring{o.Input, o.Output, o.Environ, o.width, o.height})
 	result := LoginResult{Server: end.server, Told: err == nil && end.phase == left}
 	if end.last.Kind == flow.EventDone {
 		result.Done = end.last
 	}
-	if err == nil && end.phase == handing {
+	if err == nil && end.phase == handed {
 		result.Plain = &Attempt{Seen: end.seen(), Events: end.attempt.events, Cancel: cancel}
 		return result, nil
 	}
@@ -93,47 +90,6 @@ func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
 		return result, end.err
 	}
 	return result, ErrQuit
-}
-
-// filled returns o with its defaults.
-func (o LoginOptions) filled() LoginOptions {
-	if o.Input == nil {
-		o.Input = os.Stdin
-	}
-	if o.Output == nil {
-		o.Output = os.Stderr
-	}
-	if o.Environ == nil {
-		o.Environ = os.Environ()
-	}
-	return o
-}
-
-// run runs the program to its end and returns the last model, whatever happens.
-func run(ctx context.Context, m model, o LoginOptions) (model, error) {
-	fault := &fault{}
-	p := tea.NewProgram(guard{model: m, fault: fault},
-		tea.WithInput(o.Input), tea.WithOutput(o.Output), tea.WithEnvironment(o.Environ),
-		// A terminal that is told about 256 colours draws the QR code right;
-		// Bubble Tea would take its colours away under NO_COLOR.
-		tea.WithColorProfile(colorprofile.ANSI256),
-		// A signal would end the program with the code left on the screen.
-		tea.WithoutSignalHandler(),
-		tea.WithWindowSize(o.width, o.height))
-	fault.send = p.Send
-	stop := context.AfterFunc(ctx, func() { p.Send(stopMsg{cause: context.Cause(ctx)}) })
-	defer stop()
-	end, err := p.Run()
-	if g, ok := end.(guard); ok {
-		m = g.model
-	}
-	if fault.err != nil {
-		return m, fault.err
-	}
-	if err != nil {
-		return m, fmt.Errorf("the screen broke off: %w", err)
-	}
-	return m, nil
 }
 
 // drain reads a channel to its end, so that nobody waits to write to it.

@@ -23,16 +23,10 @@ const (
 	expired                  // the code ran out
 	renewing                 // the old attempt is being ended, a new one follows
 	quitting                 // the attempt is being ended, then the screen
-	handing                  // plain lines go on with the attempt
+	handing                  // plain lines are about to go on with the attempt
+	handed                   // they may
 	left                     // the result is all that is drawn
 )
-
-// replyTime is how long the terminal may take to answer before the screen ends
-// without its answers.
-const replyTime = time.Second
-
-// probeDelay lets Bubble Tea draw its first frame, which asks the terminal too.
-const probeDelay = 50 * time.Millisecond
 
 var errNoReason = errors.New("the login ended without a reason")
 
@@ -40,7 +34,6 @@ var errNoReason = errors.New("the login ended without a reason")
 type model struct {
 	options LoginOptions
 	base    context.Context // parent of every attempt
-	clock   func() time.Time
 	palette palette
 	now     time.Time // when the last message came
 	w, h    int
@@ -64,27 +57,20 @@ type model struct {
 	note    string // about the last key
 	noteEnd time.Time
 	help    bool
-	hidden  bool      // the program is about to be suspended
-	ticking bool      // a tickMsg is on its way
-	opened  time.Time // when the screen began
-	replied bool      // the terminal has answered every question
-	closing bool      // the program is about to end
+	hidden  bool // the program is about to be suspended
+	ticking bool // a tickMsg is on its way
 }
 
 // The messages of the screen itself.
 type (
-	beginMsg   struct{}
-	tickMsg    struct{}
-	probeMsg   struct{}
-	timeoutMsg struct{}
-	stopMsg    struct{ cause error }
-	openedMsg  struct{ err error }
+	beginMsg  struct{}
+	tickMsg   struct{}
+	openedMsg struct{ err error }
 )
 
 func newModel(base context.Context, o LoginOptions) model {
-	m := model{options: o, base: base, clock: time.Now, server: o.Server, palette: newPalette(o.Environ), field: newField("")}
-	m.now = m.clock()
-	m.opened = m.now
+	m := model{options: o, base: base, server: o.Server, palette: newPalette(o.Environ), field: newField("")}
+	m.now = time.Now()
 	if m.server == "" {
 		return m.enter(asking)
 	}
@@ -97,19 +83,26 @@ func (m model) enter(p phase) model {
 	return m
 }
 
-// Init asks the terminal for its cursor, a little after Bubble Tea has asked its
-// own questions: terminals answer in order, so this answer is the last.
+// Init begins the login, if it is known where.
 func (m model) Init() tea.Cmd {
-	probe := tea.Tick(probeDelay, func(time.Time) tea.Msg { return probeMsg{} })
 	if m.phase == asking {
-		return probe
+		return nil
 	}
-	return tea.Batch(probe, func() tea.Msg { return beginMsg{} })
+	return func() tea.Msg { return beginMsg{} }
 }
+
+// over reports whether the last frame is drawn.
+func (m model) over() bool { return m.phase == left || m.phase == handed }
 
 // Update takes one message and keeps the clock ticking.
 func (m model) Update(msg tea.Msg) (model, tea.Cmd) {
-	m.now = m.clock()
+	m.now = time.Now()
+	if size, ok := msg.(tea.WindowSizeMsg); ok {
+		m.w, m.h = size.Width, size.Height
+	}
+	if m.over() {
+		return m, nil
+	}
 	m, cmd := m.handle(msg)
 	m, tick := m.tick()
 	if tick != nil {
@@ -120,8 +113,6 @@ func (m model) Update(msg tea.Msg) (model, tea.Cmd) {
 
 func (m model) handle(msg tea.Msg) (model, tea.Cmd) {
 	switch msg := msg.(type) {
-	case tea.WindowSizeMsg:
-		m.w, m.h = msg.Width, msg.Height
 	case tea.KeyPressMsg:
 		return m.press(msg)
 	case tea.PasteMsg:
@@ -135,15 +126,6 @@ func (m model) handle(msg tea.Msg) (model, tea.Cmd) {
 		}
 	case beginMsg:
 		return m.begin()
-	case probeMsg:
-		return m, tea.RequestCursorPosition
-	case tea.CursorPositionMsg:
-		m.replied = true
-		if m.closing {
-			return m, tea.Quit
-		}
-	case timeoutMsg:
-		return m, tea.Quit
 	case tea.ResumeMsg:
 		m.hidden = false
 	case stopMsg:
@@ -173,7 +155,7 @@ func (m model) progress(msg tea.Msg) (model, tea.Cmd) {
 		}
 		return m.event(msg.event)
 	case releasedMsg:
-		return m.finish(handing)
+		return m.enter(handed), nil
 	case impatientMsg:
 		if msg.number == m.attempt.number && (m.phase == quitting || m.phase == renewing) {
 			go drain(m.attempt.events)
@@ -187,12 +169,12 @@ func (m model) progress(msg tea.Msg) (model, tea.Cmd) {
 func (m model) event(e flow.Event) (model, tea.Cmd) {
 	m = m.record(e)
 	if m.phase == handing {
-		return m.finish(handing)
+		return m.enter(handed), nil
 	}
 	// What is stored is stored, even if somebody was about to leave.
 	if e.Kind == flow.EventDone {
 		m.err = nil
-		return m.finish(left)
+		return m.enter(left), nil
 	}
 	if m.phase != quitting && m.phase != renewing {
 		m = m.move(e)
@@ -268,11 +250,11 @@ func (m model) ended() (model, tea.Cmd) {
 	m.attempt.over = true
 	switch m.phase {
 	case quitting:
-		return m.finish(left)
+		return m.enter(left), nil
 	case renewing:
 		return m.begin()
 	case handing:
-		return m.finish(handing)
+		return m.enter(handed), nil
 	case discovering, waiting, storing:
 		return m.fail(errNoReason), nil
 	}
@@ -293,7 +275,7 @@ func presentable(c flow.Code) error {
 func (m model) counting() bool {
 	switch m.phase {
 	case discovering, waiting, storing, renewing, quitting:
-		return !m.hidden && !m.closing
+		return !m.hidden
 	}
 	return false
 }

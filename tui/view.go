@@ -19,7 +19,7 @@ func (m model) View() tea.View {
 	var lines []line
 	var cursor *tea.Cursor
 	switch {
-	case m.phase == handing:
+	case m.phase == handing || m.phase == handed:
 	case m.phase == left:
 		lines = m.result()
 	case m.help && m.phase == waiting:
@@ -34,7 +34,11 @@ func (m model) View() tea.View {
 	for i := range lines {
 		lines[i] = lines[i].cut(m.w)
 	}
-	view := tea.NewView(m.palette.paint(lines))
+	text := m.palette.paint(lines)
+	if m.phase == left && text != "" {
+		text += "\n" // Bubble Tea ends by erasing the last row
+	}
+	view := tea.NewView(text)
 	view.Cursor = cursor
 	return view
 }
@@ -72,14 +76,15 @@ func (m model) page() []block {
 	case discovering:
 		blocks = append(blocks, block{gap: true, lines: m.steps()})
 	case storing:
-		blocks = append(blocks, block{gap: true, lines: []line{
-			mark(good, "[ok]", "Approved"), mark(plain, "[..]", "Storing the tokens"+m.waited())}})
+		blocks = append(blocks, block{gap: true, lines: append(
+			m.marked(good, "[ok]", "Approved"),
+			m.marked(plain, "[..]", "Storing the tokens"+m.waited())...)})
 	case renewing:
 		blocks = append(blocks, m.paragraph(0, true, "[..] Giving up the old code"+m.waited()))
 	case quitting:
 		blocks = append(blocks, m.paragraph(0, true, "[..] Stopping; the server may still be answering"+m.waited()))
 	case failed:
-		blocks = append(blocks, block{gap: true, lines: m.marked(bad, "[!]", clean(m.err.Error()))})
+		blocks = append(blocks, block{gap: true, lines: m.marked(bad, "[!]", sentence(clean(m.err.Error())))})
 	case expired:
 		life := m.shown.Code.Expiry.Sub(m.shown.Time)
 		text := "The code ran out."
@@ -88,7 +93,7 @@ func (m model) page() []block {
 		}
 		blocks = append(blocks, block{gap: true, lines: m.marked(bad, "[!]", text)})
 	}
-	return append(append(blocks, m.warned(m.w)...), m.keyBlock(m.w, false))
+	return append(append(blocks, m.warned(m.w)...), m.keyBlocks(m.w, false)...)
 }
 
 // steps tells how far an attempt has come.
@@ -97,13 +102,27 @@ func (m model) steps() []line {
 		return m.marked(plain, "[..]", "Looking up "+m.name()+m.waited())
 	}
 	var lines []line
+	labels := [2]string{"Homeserver    ", "Login service "}
+	if m.w < 60 {
+		labels = [2]string{}
+	}
 	s := m.found.Server
 	if s.Homeserver != "" {
-		lines = append(lines, mark(good, "[ok]", "Homeserver    "+host(s.Homeserver)))
+		lines = m.hostRow(labels[0], host(s.Homeserver))
 	}
-	return append(lines,
-		mark(good, "[ok]", "Login service "+host(s.Issuer)),
-		mark(plain, "[..]", "Asking for a code"+m.waited()))
+	if service := host(s.Issuer); service != host(s.Homeserver) || labels[0] != "" {
+		lines = append(lines, m.hostRow(labels[1], service)...)
+	}
+	return append(lines, m.marked(plain, "[..]", "Asking for a code"+m.waited())...)
+}
+
+// hostRow is a row about a host. Where it is too long it breaks and is not cut:
+// the end of a name is what counts.
+func (m model) hostRow(label, name string) []line {
+	if l := mark(good, "[ok]", label+name); l.width() <= m.w {
+		return []line{l}
+	}
+	return m.marked(good, "[ok]", name)
 }
 
 // waited is how long the phase lasts, once that is worth telling.
@@ -186,7 +205,7 @@ func (m model) question() ([]line, *tea.Cursor) {
 	if m.note != "" {
 		blocks = append(blocks, block{rank: 1, gap: true, lines: m.marked(bad, "[!]", m.note)})
 	}
-	lines := squeeze(append(blocks, m.keyBlock(m.w, false)), m.h)
+	lines := squeeze(append(blocks, m.keyBlocks(m.w, false)...), m.h)
 	for y, l := range lines {
 		if len(l) == 2 && l[0] == entry[0] && l[1] == entry[1] {
 			return lines, tea.NewCursor(min(len(prompt)+column, m.w-1), y)
@@ -195,18 +214,35 @@ func (m model) question() ([]line, *tea.Cursor) {
 	return lines, nil
 }
 
-// keyBlock lists the keys, in as many rows as they need.
-func (m model) keyBlock(w int, short bool) block {
-	b := block{rank: 1, gap: true}
+// keyBlocks list the keys, in as many rows as they need. Where rows are dear,
+// the way out and the way to help stay longest.
+func (m model) keyBlocks(w int, short bool) []block {
+	keys := m.keys()
+	if !short {
+		return []block{{rank: 1, gap: true, lines: keyRows(keys, w, false)}}
+	}
+	var first, last []key
+	for _, k := range keys {
+		if k.label == "quit" || k.label == "help" {
+			last = append(last, k)
+		} else {
+			first = append(first, k)
+		}
+	}
+	return []block{{rank: 2, lines: keyRows(first, w, true)}, {rank: 1, lines: keyRows(last, w, true)}}
+}
+
+func keyRows(keys []key, w int, short bool) []line {
+	var rows []line
 	var row line
-	for _, k := range m.keys() {
+	for _, k := range keys {
 		label := k.label
 		if short && k.short != "" {
 			label = k.short
 		}
 		item := line{{text: k.names[0], look: bold}, {text: " " + label}}
 		if len(row) > 0 && row.width()+2+item.width() > w {
-			b.lines, row = append(b.lines, row), nil
+			rows, row = append(rows, row), nil
 		}
 		if len(row) > 0 {
 			row = append(row, span{text: "  "})
@@ -214,9 +250,9 @@ func (m model) keyBlock(w int, short bool) block {
 		row = append(row, item...)
 	}
 	if len(row) > 0 {
-		b.lines = append(b.lines, row)
+		rows = append(rows, row)
 	}
-	return b
+	return rows
 }
 
 // host is the part of an address that people compare.

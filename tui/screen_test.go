@@ -1,0 +1,276 @@
+package tui
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mxauth/mxauth/flow"
+)
+
+func TestLoginFromNameToResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term := open(t, 80, 24, LoginOptions{})
+		term.shows("Log in to Matrix")
+		term.press("matrix.org\r")
+		a := term.attempt()
+		if a.server != "matrix.org" {
+			t.Errorf("asked for %q", a.server)
+		}
+		a.send(flow.Event{Kind: flow.EventDiscover, Name: "matrix.org"})
+		term.shows("[..] Looking up matrix.org")
+		a.send(serverEvent(), flow.Event{Kind: flow.EventRegister})
+		term.shows("[ok] Login service account.matrix.org [..] Asking for a code")
+		a.send(codeEvent("https://account.matrix.org/link"))
+		term.shows("Waiting. 20:00 left")
+		time.Sleep(17500 * time.Millisecond)
+		term.shows("19:43 left")
+		a.send(flow.Event{Kind: flow.EventApproved})
+		term.shows("[..] Storing the tokens")
+		a.send(doneEvent())
+		close(a.events)
+		term.wait()
+		if got, want := term.text(), "[ok] Logged in as @alice:matrix.org; token in the keyring\n"; got != want {
+			t.Errorf("left behind:\n%s", got)
+		}
+		if term.err != nil || term.result.Done.Name != "@alice:matrix.org" || !term.result.Told {
+			t.Errorf("result %+v, error %v", term.result, term.err)
+		}
+		if a.ctx.Err() == nil {
+			t.Error("the attempt was not cancelled at the end")
+		}
+	})
+}
+
+// opened brings a terminal to the code screen.
+func opened(t *testing.T, w, h int, link string, o LoginOptions) (*terminal, *script) {
+	t.Helper()
+	o.Server = "matrix.org"
+	term := open(t, w, h, o)
+	a := term.attempt()
+	a.send(serverEvent(), codeEvent(link))
+	return term, a
+}
+
+// play ends an attempt when it is cancelled, as a real one does.
+func (s *script) play() {
+	go func() {
+		<-s.ctx.Done()
+		s.events <- flow.Event{Kind: flow.EventError, Err: s.ctx.Err()}
+		close(s.events)
+	}()
+}
+
+func TestQuit(t *testing.T) {
+	for _, key := range []string{"q", "Q", "\x1b", "\x03"} {
+		synctest.Test(t, func(t *testing.T) {
+			term, a := opened(t, 80, 24, address(31), LoginOptions{})
+			a.play()
+			term.press(key)
+			term.wait()
+			if term.err != ErrQuit || a.ctx.Err() == nil {
+				t.Errorf("%q: error %v, attempt %v", key, term.err, a.ctx.Err())
+			}
+			if got := term.text(); got != "[!] Stopped before the login was complete.\n" {
+				t.Errorf("%q left behind:\n%s", key, got)
+			}
+		})
+	}
+}
+
+// An attempt that does not end keeps nobody: a second key does not wait, and
+// without one the patience ends.
+func TestQuitDoesNotHang(t *testing.T) {
+	for _, twice := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			term, a := opened(t, 80, 24, address(31), LoginOptions{})
+			begin := time.Now()
+			term.press("q")
+			term.shows("[..] Stopping")
+			if twice {
+				term.press("\x03")
+			}
+			term.wait()
+			took := time.Since(begin) - time.Minute
+			if term.err != ErrQuit || twice && took > time.Second || took > patience+time.Second {
+				t.Errorf("twice %v: error %v after %v", twice, term.err, took)
+			}
+			close(a.events)
+		})
+	}
+}
+
+// Tokens that were stored while somebody was leaving are a login.
+func TestDoneWinsOverQuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, a := opened(t, 80, 24, address(31), LoginOptions{})
+		term.press("q")
+		a.send(doneEvent())
+		close(a.events)
+		term.wait()
+		if term.err != nil || term.result.Done.Kind != flow.EventDone {
+			t.Errorf("result %+v, error %v", term.result, term.err)
+		}
+		term.shows("[ok] Logged in as @alice:matrix.org")
+	})
+}
+
+func TestNewCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, first := opened(t, 80, 24, address(31), LoginOptions{})
+		term.press("n")
+		if first.ctx.Err() == nil {
+			t.Error("the first attempt goes on")
+		}
+		if len(term.starts) != 1 {
+			t.Error("a second attempt began before the first had ended")
+		}
+		term.shows("[..] Giving up the old code")
+		first.send(flow.Event{Kind: flow.EventError, Err: first.ctx.Err()})
+		close(first.events)
+		second := term.attempt()
+		if len(term.starts) != 2 || second.ctx.Err() != nil {
+			t.Fatalf("%d attempts, %v", len(term.starts), second.ctx.Err())
+		}
+		e := codeEvent(address(31))
+		e.Code.UserCode = "NEWNEW"
+		second.send(serverEvent(), e)
+		term.shows("NEWNEW")
+		term.hides("7KQ4ZP")
+		second.play()
+		term.press("q")
+		term.wait()
+	})
+}
+
+func TestExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, a := opened(t, 80, 24, address(31), LoginOptions{})
+		time.Sleep(20 * time.Minute)
+		a.send(errorEvent(flow.KindExpired, "the code expired"))
+		close(a.events)
+		term.shows("[!] The code ran out after 20:00.")
+		term.hides("7KQ4ZP")
+		time.Sleep(time.Hour)
+		if len(term.starts) != 1 {
+			t.Fatal("a code was asked for unasked")
+		}
+		term.press("\r")
+		again := term.attempt()
+		if len(term.starts) != 2 {
+			t.Fatal("enter asked for no new code")
+		}
+		again.send(errorEvent(flow.KindTemporary, "matrix.org answered 503"))
+		close(again.events)
+		term.shows("matrix.org answered 503")
+		term.press("q")
+		term.wait()
+		if flow.KindOf(term.err) != flow.KindTemporary {
+			t.Errorf("error %v", term.err)
+		}
+		if got := term.text(); got != "[!] Cannot log in: matrix.org answered 503.\n" {
+			t.Errorf("left behind:\n%s", got)
+		}
+	})
+}
+
+func TestOtherServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term := open(t, 80, 24, LoginOptions{})
+		term.press("not a name\r") // blanks are not taken
+		a := term.attempt()
+		if a.server != "notaname" {
+			t.Errorf("asked for %q", a.server)
+		}
+		a.send(errorEvent(flow.KindUsage, "that is no name of a server"))
+		close(a.events)
+		term.shows("Server notaname")
+		term.shows("[!] cannot log in: that is no name of a server")
+		term.press("\x15example.org\r")
+		a = term.attempt()
+		if a.server != "example.org" {
+			t.Errorf("asked for %q", a.server)
+		}
+		a.send(errorEvent(flow.KindUnsupported, "example.org has no OAuth"))
+		close(a.events)
+		term.press("s")
+		term.shows("Server example.org")
+		term.press("\x1b")
+		term.wait()
+		if term.err != ErrQuit {
+			t.Errorf("error %v", term.err)
+		}
+	})
+}
+
+func TestOffline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, a := opened(t, 80, 24, address(31), LoginOptions{})
+		a.send(flow.Event{Kind: flow.EventOffline, Retry: time.Now().Add(8 * time.Second)})
+		term.shows("No connection; next try in 8 s. The code is still good, 20:00 left.")
+		time.Sleep(4 * time.Second)
+		term.shows("next try in 5 s.")
+		time.Sleep(10 * time.Second)
+		term.shows("No connection; trying again.")
+		a.send(flow.Event{Kind: flow.EventOnline})
+		term.hides("No connection")
+		a.play()
+		term.press("q")
+		term.wait()
+	})
+}
+
+func TestHintAfterAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, a := opened(t, 80, 24, address(31), LoginOptions{})
+		const hint = "the server refuses what was asked for"
+		time.Sleep(58 * time.Second)
+		term.hides(hint)
+		time.Sleep(3 * time.Second)
+		term.shows(hint)
+		a.play()
+		term.press("q")
+		term.wait()
+	})
+}
+
+// Plain lines take over the same attempt and lose no event.
+func TestPlainTakesOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, a := opened(t, 80, 24, address(31), LoginOptions{})
+		term.press("p")
+		term.wait()
+		if term.err != nil || term.result.Plain == nil || a.ctx.Err() != nil {
+			t.Fatalf("result %+v, error %v, attempt %v", term.result, term.err, a.ctx.Err())
+		}
+		if got := term.text(); got != "\n" {
+			t.Errorf("the screen left behind:\n%s", got)
+		}
+		go func() {
+			a.events <- flow.Event{Kind: flow.EventApproved}
+			a.events <- doneEvent()
+			close(a.events)
+		}()
+		var out lineLog
+		last, err := Lines(t.Context(), &out, term.result.Plain.Events, LinesOptions{Seen: term.result.Plain.Seen})
+		term.result.Plain.Cancel()
+		if err != nil || last.Kind != flow.EventDone || a.ctx.Err() == nil {
+			t.Errorf("last %v, error %v, attempt %v", last.Kind, err, a.ctx.Err())
+		}
+		out.has(t, "Open "+address(31)+" and enter 7KQ4ZP\n", "Logged in as @alice:matrix.org; token in the keyring.\n")
+	})
+}
+
+func TestCancelledContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		term, a := opened(t, 80, 24, address(31), LoginOptions{})
+		a.play()
+		why := &flow.Error{Problem: "signal"}
+		term.cancel(why)
+		term.wait()
+		if term.err != why {
+			t.Errorf("error %v", term.err)
+		}
+		term.hides("7KQ4ZP")
+	})
+}
