@@ -48,6 +48,15 @@ func ParseAddress(raw string) (*url.URL, error) {
 	return u, nil
 }
 
+// parseIssuer checks an issuer: an address without a query (RFC 8414 section 2).
+func parseIssuer(raw string) (*url.URL, error) {
+	u, err := ParseAddress(raw)
+	if err == nil && (u.RawQuery != "" || u.ForceQuery) {
+		return nil, errors.New("has a query")
+	}
+	return u, err
+}
+
 // Loopback reports whether host is a loopback IP or exactly "localhost".
 func Loopback(host string) bool {
 	if host == "localhost" {

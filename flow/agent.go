@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,7 +23,7 @@ const requestTimeout = 10 * time.Second
 // An Agent makes the requests. The zero Agent works; it is safe for concurrent
 // use as long as its fields are not changed.
 type Agent struct {
-	HTTP    *http.Client // nil: NewHTTPClient(). Redirects are never followed by it.
+	HTTP    *http.Client // nil: one that NewHTTPClient made. Redirects are never followed by it.
 	Version string       // of the program, for the User-Agent; empty: "dev"
 	Log     *slog.Logger // told of every request at level Debug, without secrets; nil: silent
 }
@@ -31,20 +32,25 @@ type Agent struct {
 // environment, Go's TLS defaults, small headers. It speaks HTTP/1.1 only,
 // because GODEBUG=http2debug would print the Authorization header.
 func NewHTTPClient() *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.ForceAttemptHTTP2 = false
-	t.MaxResponseHeaderBytes = 64 << 10
-	t.TLSHandshakeTimeout = requestTimeout
-	return &http.Client{Transport: t}
+	p := new(http.Protocols)
+	p.SetHTTP1(true)
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		Protocols:              p,
+		MaxResponseHeaderBytes: 64 << 10,
+		IdleConnTimeout:        90 * time.Second,
+	}}
 }
+
+// sharedClient is for Agents without a client of their own: one for all, so
+// that connections are used again.
+var sharedClient = sync.OnceValue(NewHTTPClient)
 
 // client returns the HTTP client with redirects handed back as answers.
 func (a *Agent) client() *http.Client {
 	hc := a.HTTP
 	if hc == nil {
-		hc = NewHTTPClient()
+		hc = sharedClient()
 	}
 	c := *hc
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -1,6 +1,9 @@
 package flow
 
 import (
+	"cmp"
+	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -44,12 +47,19 @@ func hidden(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp)
 }
 
-// redact masks every secret that the request carried: servers echo.
+// redact masks every secret, as it is and as a form or a path carries it:
+// servers echo what they were sent. The longest goes first, because one secret
+// may be a part of another.
 func redact(s string, secrets []Secret) string {
+	var spellings []string
 	for _, secret := range secrets {
-		if !secret.Empty() {
-			s = strings.ReplaceAll(s, secret.Reveal(), masked)
+		if v := secret.Reveal(); v != "" {
+			spellings = append(spellings, v, url.QueryEscape(v), url.PathEscape(v))
 		}
+	}
+	slices.SortFunc(spellings, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	for _, v := range spellings {
+		s = strings.ReplaceAll(s, v, masked)
 	}
 	return s
 }

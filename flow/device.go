@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -49,14 +50,23 @@ func (a *Agent) Begin(ctx context.Context, s Server, c Client, r Registration, w
 
 // lacksGrant tells the refusal of a client that may not use the device grant.
 func lacksGrant(err error) bool {
-	e, ok := err.(*Error)
-	return ok && e.Code == "unauthorized_client"
+	var e *Error
+	return errors.As(err, &e) && e.Code == "unauthorized_client"
 }
 
-// Start asks for a code (RFC 8628 section 3.1).
+// Start asks for a code (RFC 8628 section 3.1). The code lives an hour at most,
+// whatever the server says; the pause between two polls is 1 s to 60 s, and 5 s
+// where the server states none.
+//
+// Errors: KindUnsupported if the registration may not use the device grant,
+// KindRefused, KindTemporary, and KindInvalid for an answer that lacks
+// something, or whose page is not the server's (see [*SiteError]).
 func (a *Agent) Start(ctx context.Context, s Server, c Client, want Request) (Code, error) {
 	asked := time.Now()
-	form := url.Values{"scope": {want.Scope}}
+	form := url.Values{}
+	if want.Scope != "" { // MAS takes no empty one
+		form.Set("scope", want.Scope)
+	}
 	ans, err := a.post(ctx, opStart, s.Device, want.DeviceName, c, form)
 	if err != nil {
 		return Code{}, err
@@ -70,6 +80,17 @@ func (a *Agent) Start(ctx context.Context, s Server, c Client, want Request) (Co
 		return Code{}, ans.refusal(v)
 	}
 }
+
+// A SiteError says that the verification page belongs to another site than the
+// server. A person who was shown both may go on, with Request.OtherSite. It is
+// found with errors.As beside the *Error that wraps it.
+type SiteError struct {
+	Page   string // verification_uri
+	Issuer string
+}
+
+// Error names both.
+func (e *SiteError) Error() string { return e.Page + " is no page of " + e.Issuer }
 
 // codeAnswer is RFC 8628 section 3.2.
 type codeAnswer struct {
@@ -106,8 +127,10 @@ func readCode(ans answer, s Server, want Request, asked time.Time) (Code, error)
 	if _, err := ParseAddress(doc.URI); err != nil {
 		return bad("whose verification_uri " + err.Error())
 	}
-	if !related(doc.URI, s) {
-		return bad("that sends you to " + hostOf(doc.URI) + ", which does not belong to " + hostOf(s.Issuer))
+	if !want.OtherSite && !related(doc.URI, s) {
+		e := ans.fail(KindInvalid, ans.host+" sends you to "+hostOf(doc.URI)+", which does not belong to "+hostOf(s.Issuer))
+		e.Err = &SiteError{Page: doc.URI, Issuer: s.Issuer}
+		return Code{}, e
 	}
 	code := Code{UserCode: doc.UserCode, VerificationURI: doc.URI, Interval: interval,
 		Expiry: asked.Add(min(life, codeLifeMax)), DeviceID: want.DeviceID, Scope: want.Scope,

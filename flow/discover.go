@@ -44,7 +44,7 @@ func (a *Agent) Discover(ctx context.Context, name string) (Server, error) {
 // homeserver stands in front of (OpenID Connect Discovery section 4, RFC 8414).
 // The issuer may be given with or without its last slash.
 func (a *Agent) DiscoverIssuer(ctx context.Context, issuer string) (Server, error) {
-	u, err := ParseAddress(issuer)
+	u, err := parseIssuer(issuer)
 	if err != nil {
 		return Server{}, &Error{Kind: KindUsage, Op: "read the issuer's address", Problem: "it " + err.Error()}
 	}
@@ -131,7 +131,7 @@ func (a *Agent) metadata(ctx context.Context, l lead) (metadata, error) {
 	if issuer == "" {
 		return metadata{}, a.legacy(ctx, l.base)
 	}
-	if _, err := ParseAddress(issuer); err != nil {
+	if _, err := parseIssuer(issuer); err != nil {
 		return metadata{}, &Error{Kind: KindInvalid, Op: opDiscover.String(), Host: hostOf(l.base),
 			Problem: "the issuer that " + hostOf(l.base) + " names " + err.Error()}
 	}

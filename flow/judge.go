@@ -76,7 +76,7 @@ func judge(a answer) verdict {
 		return judgeCode(a.op, a.code)
 	case passing(a.status):
 		return temporary
-	case a.said != "" && a.object: // an error that is prose or an object
+	case a.oddError:
 		return orTemporary(a.op, unknown)
 	case a.status >= 200 && a.status < 300:
 		return success
@@ -145,8 +145,11 @@ func (a answer) refusal(v verdict) *Error {
 	said := fmt.Sprintf("%s answered %d", a.host, a.status)
 	switch v {
 	case temporary:
-		if !passing(a.status) && !a.object {
-			said += " with something that is no JSON"
+		switch {
+		case !a.whole:
+			said += fmt.Sprintf(" with more than %d bytes", bodyMax)
+		case !passing(a.status) && !a.object:
+			said += " with something that is no JSON object"
 		}
 		return a.fail(KindTemporary, said)
 	case unsafe:

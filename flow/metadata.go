@@ -27,12 +27,8 @@ type metadata struct {
 
 // server checks every address of the document.
 func (m metadata) server() (Server, error) {
-	u, err := ParseAddress(m.Issuer)
-	if err != nil {
+	if _, err := parseIssuer(m.Issuer); err != nil {
 		return Server{}, m.from.fail(KindInvalid, "the issuer that "+m.from.host+" names "+err.Error())
-	}
-	if u.RawQuery != "" || u.ForceQuery {
-		return Server{}, m.from.fail(KindInvalid, "the issuer that "+m.from.host+" names has a query")
 	}
 	for _, f := range []struct{ name, value string }{
 		{"token_endpoint", m.Token},

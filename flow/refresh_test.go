@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -21,16 +22,22 @@ func TestRefresh(t *testing.T) {
 		{"502 twice", []reply{{status: 502, body: "<h1>"}, {status: 502, body: "<h1>"}, good}, KindBug, 3 * time.Second},
 		{"HTML with 200", []reply{{status: 200, body: "<html>"}, good}, KindBug, time.Second},
 		{"truncated", []reply{{status: 200, body: tokenBody[:60]}, good}, KindBug, time.Second},
-		{"Retry-After within the budget", []reply{{status: 429, header: "Retry-After: 3", body: "{}"}, good}, KindBug, 4 * time.Second},
-		{"Retry-After beyond it", []reply{{status: 429, header: "Retry-After: 60", body: "{}"}, good}, KindTemporary, time.Second},
-		{"Retry-After absurd", []reply{{status: 429, header: "Retry-After: 99999999999999999999", body: "{}"}, good}, KindBug, 2 * time.Second},
+		{"null", []reply{{status: 200, body: "null"}, good}, KindBug, time.Second},
+		{"two access tokens", []reply{{status: 200, body: `{"access_token":"a","access_token":"b","token_type":"Bearer"}`}, good}, KindBug, time.Second},
+		{"empty error members", []reply{{status: 200, body: `{"error":null,"error_description":"",` + tokenBody[1:]}}, KindBug, 0},
+		{"firewall", []reply{{status: 403, body: "<h1>"}, good}, KindBug, time.Second},
+		{"another code", []reply{{status: 400, body: `{"error":"strange"}`}, good}, KindBug, time.Second},
+		{"Matrix error", []reply{{status: 403, body: `{"errcode":"M_FORBIDDEN","error":"invalid_grant"}`}, good}, KindBug, time.Second},
 		{"down", []reply{{}}, KindTemporary, 12 * time.Second},
 		{"hangs", []reply{{status: 200, wait: time.Hour}}, KindTemporary, 12 * time.Second},
 		{"dead", []reply{{status: 400, body: `{"error":"invalid_grant"}`}}, KindEnded, time.Second},
 		{"client dead", []reply{{status: 401, body: `{"error":"unauthorized_client"}`}}, KindEnded, time.Second},
 		{"grant off", []reply{{status: 400, body: `{"error":"invalid_request"}`}}, KindRefused, time.Second},
 		{"redirect", []reply{{status: 308, header: "Location: https://evil.test/token"}}, KindInvalid, time.Second},
+		{"invalid scope", []reply{{status: 400, body: `{"error":"invalid_scope"}`}}, KindRefused, time.Second},
+		{"error beside tokens", []reply{{status: 200, body: `{"error":"invalid_grant",` + tokenBody[1:]}}, KindEnded, time.Second},
 		{"mac", []reply{{status: 200, body: `{"access_token":"a","token_type":"mac"}`}}, KindInvalid, time.Second},
+		{"token with a blank", []reply{{status: 200, body: `{"access_token":"a b","token_type":"Bearer"}`}}, KindInvalid, time.Second},
 		{"wider", []reply{{status: 200, body: `{"access_token":"a","token_type":"Bearer","scope":"urn:mas:admin"}`}}, KindInvalid, time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -71,86 +78,76 @@ func TestRefreshKeepsWhatTheServerLeavesOut(t *testing.T) {
 	}
 }
 
-// A server that echoes the refresh token in its error does not get it printed.
-func TestErrorsHoldNoSecret(t *testing.T) {
-	sc := &script{replies: map[string][]reply{asURL + "token": {{status: 400, body: `{"error":"invalid_grant","error_description":"mar_old is \u001b[31m dead mar_old"}`}}}}
-	_, err := sc.agent().Refresh(t.Context(), testSession())
-	if err == nil || strings.Contains(err.Error(), "mar_old") || strings.Contains(err.Error(), "\x1b") {
-		t.Errorf("%q", err)
-	}
-}
-
-func TestRevoke(t *testing.T) {
-	dead := reply{status: 400, body: `{"error":"invalid_grant"}`}
-	alive := reply{status: 200, body: tokenBody}
-	for _, tt := range []struct {
-		name   string
-		revoke reply
-		probe  []reply
-		want   Kind
-		rounds int
+// What a server asks for is waited for within the 12 s, and told beyond them.
+func TestRefreshRetryAfter(t *testing.T) {
+	for value, want := range map[string]struct {
+		after time.Duration // until the second try; 0: there is none
+		told  time.Duration // in the error
 	}{
-		{"dead", reply{status: 200}, []reply{dead}, KindBug, 1},
-		{"consumed token, then dead", reply{status: 200}, []reply{alive, dead}, KindBug, 2},
-		{"never dead", reply{status: 200}, []reply{alive}, KindInvalid, 2},
-		{"unknown token (Continuwuity)", reply{status: 400, body: `{"error":"invalid_grant"}`}, []reply{dead}, KindBug, 1},
-		{"unknown token (Keycloak)", reply{status: 200, body: `{"error":"invalid_token"}`}, []reply{dead}, KindBug, 1},
-		{"503", reply{status: 503}, nil, KindTemporary, 1},
-		{"401", reply{status: 401, body: `{"error":"invalid_client"}`}, nil, KindRefused, 1},
-		{"redirect", reply{status: 302}, nil, KindInvalid, 1},
-		{"proof fails", reply{status: 200}, []reply{{status: 503}}, KindTemporary, 1},
+		"":                              {500 * time.Millisecond, 0},
+		"0":                             {500 * time.Millisecond, 0},
+		"5":                             {5 * time.Second, 0},
+		"12":                            {12 * time.Second, 0},
+		"13":                            {0, 13 * time.Second},
+		"1000000000":                    {0, 24 * time.Hour},
+		"99999999999999999999":          {0, 24 * time.Hour},
+		"-5":                            {500 * time.Millisecond, 0},
+		"soon":                          {500 * time.Millisecond, 0},
+		"3.5":                           {500 * time.Millisecond, 0},
+		"Sat, 01 Jan 2000 00:00:07 GMT": {7 * time.Second, 0}, // the bubble begins with that year
+		"Sat, 01 Jan 2000 01:00:00 GMT": {0, time.Hour},
+		"Fri, 31 Dec 1999 00:00:00 GMT": {500 * time.Millisecond, 0},
 	} {
-		sc := &script{replies: map[string][]reply{asURL + "revoke": {tt.revoke}, asURL + "token": tt.probe}}
-		err := sc.agent().Revoke(t.Context(), testSession())
-		if tt.want == KindBug && err != nil {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		if tt.want != KindBug {
-			wantKind(t, tt.name, err, tt.want)
-		}
-		if n := sc.count(asURL + "revoke"); n != tt.rounds {
-			t.Errorf("%s: %d revocations", tt.name, n)
-		}
-	}
-	s := testSession()
-	s.Server.Revocation = ""
-	if err := (&script{}).agent().Revoke(t.Context(), s); KindOf(err) != KindUnsupported {
-		t.Error(err)
+		t.Run("S42 "+value, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sc := &script{replies: map[string][]reply{asURL + "token": {{status: 429, header: "Retry-After: " + value}, {status: 200, body: tokenBody}}}}
+				begin := time.Now()
+				_, err := sc.agent().Refresh(t.Context(), testSession())
+				took := time.Since(begin)
+				var e *Error
+				switch {
+				case want.after > 0 && (err != nil || took != want.after):
+					t.Errorf("%v after %v", err, took)
+				case want.after == 0 && (!errors.As(err, &e) || e.Kind != KindTemporary || e.RetryAfter != want.told || took != 0):
+					t.Errorf("%+v after %v", err, took)
+				}
+			})
+		})
 	}
 }
 
-func TestWhoAmI(t *testing.T) {
-	const who = "https://example.org/_matrix/client/v3/account/whoami"
-	for body, want := range map[string]Kind{
-		`{"user_id":"@alice:example.org"}`:   KindBug,
-		`{"user_id":"alice"}`:                KindInvalid,
-		`{"user_id":"@a\u001b:example.org"}`: KindInvalid,
-		`{}`:                                 KindInvalid,
+// Who gives up between two tries hears his own reason, and keeps the session.
+func TestRefreshGivesUpWithTheCaller(t *testing.T) {
+	gone := errors.New("gone")
+	for name, r := range map[string]reply{"between tries": {status: 503}, "in a try": {status: 200, wait: time.Hour}} {
+		synctest.Test(t, func(t *testing.T) {
+			sc := &script{replies: map[string][]reply{asURL + "token": {r}}}
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(200*time.Millisecond, func() { cancel(gone) })
+			s, err := sc.agent().Refresh(ctx, testSession())
+			if !errors.Is(err, gone) || s.RefreshToken.Reveal() != "mar_old" {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+func TestRefreshNarrowsTheScope(t *testing.T) {
+	before := testSession()
+	before.Scope, before.DeviceID = ScopeAPI+" "+ScopeDevice+"ABCDEFGHIJKL", "ABCDEFGHIJKL"
+	for granted, device := range map[string]string{
+		ScopeAPI: "", before.Scope: "ABCDEFGHIJKL",
+		unstablePrefix + "device:ABCDEFGHIJKL " + unstablePrefix + "api:*": "ABCDEFGHIJKL",
 	} {
-		sc := &script{replies: map[string][]reply{who: {{status: 200, body: body}}}}
-		id, err := sc.agent().WhoAmI(t.Context(), testSession())
-		if want == KindBug && (err != nil || id.UserID != "@alice:example.org" || sc.seen[0].bearer != "Bearer mat_old" || sc.seen[0].agent != "mxauth/1.2.3") {
-			t.Errorf("%s: %v", body, err)
-		} else if want != KindBug {
-			wantKind(t, body, err, want)
+		sc := &script{replies: map[string][]reply{asURL + "token": {{status: 200, body: `{"access_token":"a","token_type":"Bearer","scope":"` + granted + `"}`}}}}
+		s, err := sc.agent().Refresh(t.Context(), before)
+		if err != nil || s.Scope != granted || s.DeviceID != device {
+			t.Errorf("%s: %v, scope %q, device %q", granted, err, s.Scope, s.DeviceID)
 		}
 	}
-	for status, want := range map[int]Kind{503: KindTemporary, 500: KindTemporary, 401: KindEnded, 403: KindRefused, 302: KindInvalid} {
-		sc := &script{replies: map[string][]reply{who: {{status: status, body: `{"errcode":"M_UNKNOWN","error":"x"}`}}}}
-		_, err := sc.agent().WhoAmI(t.Context(), testSession())
-		wantKind(t, "status", err, want)
-	}
-	s := testSession()
-	s.Scope = ScopeMASAdmin
-	if _, err := (&script{}).agent().WhoAmI(t.Context(), s); KindOf(err) != KindUnsupported || s.CanIdentify() {
-		t.Error("a session without the API scope was asked for its user")
-	}
-	s = testSession()
-	s.DeviceID = "ABCDEFGHIJKL"
-	sc := &script{replies: map[string][]reply{who: {{status: 200, body: `{"user_id":"@a:b","device_id":"OTHER"}`}}}}
-	_, err := sc.agent().WhoAmI(t.Context(), s)
-	wantKind(t, "other device", err, KindInvalid)
-	if errors.Unwrap(err) != nil {
-		t.Error("no cause expected")
+	before.Server.Homeserver = "" // S35: a plain issuer may add its defaults
+	sc := &script{replies: map[string][]reply{asURL + "token": {{status: 200, body: `{"access_token":"a","token_type":"Bearer","scope":"openid profile"}`}}}}
+	if s, err := sc.agent().Refresh(t.Context(), before); err != nil || s.Scope != "openid profile" {
+		t.Errorf("at an issuer: %v, %q", err, s.Scope)
 	}
 }

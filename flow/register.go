@@ -75,7 +75,7 @@ func (a *Agent) Register(ctx context.Context, s Server, r Registration) (Client,
 	if !r.InitialToken.Empty() {
 		req.Header.Set("Authorization", "Bearer "+r.InitialToken.Reveal())
 	}
-	ans, err := a.send(opRegister, req, r.InitialToken)
+	ans, err := a.send(opRegister, req)
 	if err != nil {
 		return Client{}, err
 	}
@@ -94,6 +94,9 @@ func registrationRefusal(ans answer, v verdict) error {
 	return e
 }
 
+// readClient takes the method that the server decided on, whatever was asked for
+// (RFC 7591 section 3.2.1). A secret without a method is for
+// client_secret_basic, the default of section 2.
 func readClient(ans answer) (Client, error) {
 	var doc struct {
 		ID     string `json:"client_id"`
@@ -106,12 +109,13 @@ func readClient(ans answer) (Client, error) {
 	if !printable(doc.ID, 512) {
 		return Client{}, ans.fail(KindInvalid, ans.host+" registered a client without a usable client_id")
 	}
-	c := Client{ID: doc.ID}
-	if doc.Secret != "" && doc.Method != "none" && doc.Method != "" {
-		if !printable(doc.Secret, 1024) {
-			return Client{}, ans.fail(KindInvalid, ans.host+" sent a malformed client_secret")
-		}
-		c.Secret, c.Basic = NewSecret(doc.Secret), doc.Method == "client_secret_basic"
+	switch {
+	case doc.Method == "none", doc.Method == "" && doc.Secret == "":
+		return Client{ID: doc.ID}, nil
+	case doc.Method != "" && doc.Method != "client_secret_basic" && doc.Method != "client_secret_post":
+		return Client{}, ans.fail(KindUnsupported, ans.host+" wants this client to authenticate by "+Clean(doc.Method, 40)+", which it cannot")
+	case !printable(doc.Secret, 1024):
+		return Client{}, ans.fail(KindInvalid, ans.host+" registered a client without a usable client_secret")
 	}
-	return c, nil
+	return Client{ID: doc.ID, Secret: NewSecret(doc.Secret), Basic: doc.Method != "client_secret_post"}, nil
 }

@@ -28,6 +28,7 @@ type Request struct {
 	Scope      string // words between single blanks
 	DeviceID   string // the device in Scope; empty if there is none
 	DeviceName string // shown to the person who approves; may be empty
+	OtherSite  bool   // the verification page may belong to another site than the server
 }
 
 // HomeserverScope makes the scope for a login at a Matrix homeserver out of
@@ -76,6 +77,9 @@ func IssuerScope(words []string) (Request, error) {
 		if !scopeToken(w) {
 			return Request{}, &Error{Kind: KindUsage, Op: "ask for this scope", Problem: fmt.Sprintf("%+q is not a scope", Clean(w, 80))}
 		}
+	}
+	if len(out) == 0 {
+		return Request{}, &Error{Kind: KindUsage, Op: "ask for this scope", Problem: "it is empty"}
 	}
 	return Request{Scope: strings.Join(out, " ")}, nil
 }

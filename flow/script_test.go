@@ -47,6 +47,8 @@ type script struct {
 	mu      sync.Mutex
 	replies map[string][]reply
 	seen    []seen
+	busy    int // requests in flight
+	most    int // most at once
 }
 
 type seen struct {
@@ -66,6 +68,13 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 	address := req.URL.String()
 	s.mu.Lock()
 	s.seen = append(s.seen, seen{time.Now(), address, req.UserAgent(), req.Header.Get("Authorization"), form})
+	s.busy++
+	s.most = max(s.most, s.busy)
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.busy--
+	}()
 	list, ok := s.replies[address]
 	if len(list) > 1 {
 		s.replies[address] = list[1:]

@@ -122,6 +122,16 @@ func (s Session) fresh(now time.Time, ttl time.Duration, capped bool) bool {
 	return now.Add(ttl).Before(expiry)
 }
 
+// granted returns the session with the scope that the server granted. A device
+// that is not in it is not the session's.
+func (s Session) granted(scope string) Session {
+	s.Scope = scope
+	if s.DeviceID != "" && !s.HasScope(ScopeDevice+s.DeviceID) {
+		s.DeviceID = ""
+	}
+	return s
+}
+
 // HasScope reports whether one of the session's scope words is word, in its
 // stable or its unstable spelling.
 func (s Session) HasScope(word string) bool {

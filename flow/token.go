@@ -1,7 +1,7 @@
 package flow
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -36,9 +36,9 @@ func readTokens(ans answer, asked time.Time) (tokenAnswer, time.Time, error) {
 		return t, time.Time{}, ans.fail(KindInvalid, ans.host+" sent a token answer "+what)
 	}
 	switch {
-	case !printable(t.AccessToken, tokenMax):
+	case !goodToken(t.AccessToken):
 		return bad("without a usable access_token")
-	case t.RefreshToken != "" && !printable(t.RefreshToken, tokenMax):
+	case t.RefreshToken != "" && !goodToken(t.RefreshToken):
 		return bad("with a malformed refresh_token")
 	case !strings.EqualFold(t.TokenType, "Bearer"):
 		return bad("with a token_type other than Bearer")
@@ -55,13 +55,17 @@ func readTokens(ans answer, asked time.Time) (tokenAnswer, time.Time, error) {
 	return t, asked.Add(life).Round(0), nil
 }
 
+// goodToken is stricter than RFC 6749 appendix A by the blank, which would end
+// the token in an Authorization header.
+func goodToken(s string) bool { return printable(s, tokenMax) && !strings.Contains(s, " ") }
+
 func goodScope(s string) bool {
 	for _, w := range strings.Fields(s) {
 		if !scopeToken(w) {
 			return false
 		}
 	}
-	return len(s) < 8<<10
+	return s == "" || printable(s, 8<<10)
 }
 
 // seconds reads a number of seconds: an integer, an integral float, or either
@@ -76,9 +80,12 @@ func seconds(v jsontext.Value) (d time.Duration, stated bool, err error) {
 			return 0, false, err
 		}
 	}
+	if n := jsontext.Value(text); n.Kind() != '0' || !n.IsValid() {
+		return 0, false, errors.New("not a number")
+	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil && !math.IsInf(f, 0) || math.IsNaN(f) || !math.IsInf(f, 0) && f != math.Trunc(f) {
-		return 0, false, fmt.Errorf("not a whole number of seconds")
+	if big := math.IsInf(f, 0); !big && (err != nil || f != math.Trunc(f)) {
+		return 0, false, errors.New("not a whole number of seconds")
 	}
 	f = min(max(f, -lifetimeMax), lifetimeMax)
 	return time.Duration(f) * time.Second, true, nil

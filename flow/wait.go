@@ -16,6 +16,10 @@ const (
 	backoffMax   = 30 * time.Second
 	oddMax       = 3 // answers in a row that make no sense, before it is over
 
+	// lastCall is how long before the code expires a poll is made that
+	// trouble would have put off for longer.
+	lastCall = 2 * time.Second
+
 	// lastWords is how long a poll that is under way may still take after
 	// the caller gave up: its answer may be the tokens.
 	lastWords = 2 * time.Second
@@ -24,14 +28,18 @@ const (
 // Wait polls until the login is approved, declined or expired (RFC 8628 section
 // 3.4 and 3.5). Polls never overlap; the first comes after one interval. Lost
 // connections and server trouble are waited out until the code expires, and
-// told to events, which may be nil.
+// told to events as EventOffline and EventOnline. A nil channel is told nothing;
+// any other must be read, because Wait waits for its reader.
 //
-// The Session has no UserID yet: see WhoAmI. If ctx ends while a poll is under
-// way that brings the tokens, Wait returns them and no error: the caller should
-// look at ctx and revoke what nobody wants any more.
+// The Session has no UserID yet: see WhoAmI. Its scope may be less than was asked
+// for, see CompareScopes. If ctx ends while a poll is under way that brings the
+// tokens, Wait returns them and no error: the caller should look at ctx and
+// revoke what nobody wants any more.
 //
 // Errors: KindDeclined, KindExpired, KindEnded if the server handed the tokens
-// out and they were lost on the way, KindInvalid, KindRefused.
+// out and they may have been lost on the way, KindInvalid, KindRefused; an end
+// of ctx is its cause. A homeserver's tokens that carry more than was asked for,
+// or for another device, are revoked, and the error is KindInvalid.
 func (a *Agent) Wait(ctx context.Context, s Server, c Client, code Code, events chan<- Event) (Session, error) {
 	p := poller{agent: a, server: s, client: c, code: code, events: events, pause: code.Interval}
 	for {
@@ -43,7 +51,6 @@ func (a *Agent) Wait(ctx context.Context, s Server, c Client, code Code, events 
 			if KindOf(err) != KindTemporary {
 				return Session{}, err
 			}
-			p.lost = true
 			p.offline(ctx, err, 0)
 			continue
 		}
@@ -65,28 +72,29 @@ type poller struct {
 	pause   time.Duration // the interval in force
 	backoff time.Duration // instead of it, while there is trouble
 	odd     int           // answers in a row that made no sense
-	lost    bool          // an answer did not arrive: it may have been the tokens
+	lost    bool          // the last answer was none of the server's: it may have been the tokens
 	away    bool          // EventOffline was sent and EventOnline was not
 }
 
 // sleep waits for the next poll, or until the code has expired.
 func (p *poller) sleep(ctx context.Context) error {
-	d := max(p.pause, p.backoff) + pollMargin
-	left := time.Until(p.code.Expiry)
+	d, left := p.next(), time.Until(p.code.Expiry)
 	if left <= 0 {
 		return p.expired()
 	}
-	t := time.NewTimer(min(d, left))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
+	if err := sleep(ctx, min(d, left)); err != nil {
+		return err
 	}
 	if d > left {
 		return p.expired()
 	}
 	return nil
+}
+
+// next is the pause before the next poll.
+func (p *poller) next() time.Duration {
+	wait := min(p.backoff, time.Until(p.code.Expiry)-lastCall)
+	return max(wait, p.pause) + pollMargin
 }
 
 func (p *poller) expired() error {
@@ -111,7 +119,7 @@ func (p *poller) poll(ctx context.Context) (answer, time.Time, error) {
 	ans, err := p.agent.post(inner, opPoll, p.server.Token, p.code.DeviceName, p.client, url.Values{
 		"grant_type":  {grantDeviceCode},
 		"device_code": {p.code.deviceCode.Reveal()},
-	})
+	}, p.code.deviceCode)
 	return ans, asked, err
 }
 
@@ -129,6 +137,7 @@ func (p *poller) decide(ctx context.Context, ans answer, asked time.Time) (s Ses
 	case slowDown:
 		p.online(ctx)
 		p.pause += slowDownStep
+		p.backoff = min(ans.refusal(v).RetryAfter, intervalMax)
 	case temporary:
 		if passing(ans.status) || ans.errcode != "" {
 			e := ans.refusal(v)
@@ -177,7 +186,7 @@ func (p *poller) gone(ans answer) error {
 
 // online notes that the server answers sensibly.
 func (p *poller) online(ctx context.Context) {
-	p.odd, p.backoff = 0, 0
+	p.odd, p.backoff, p.lost = 0, 0, false
 	if p.away {
 		p.away = false
 		p.tell(ctx, Event{Kind: EventOnline})
@@ -185,14 +194,14 @@ func (p *poller) online(ctx context.Context) {
 }
 
 // offline doubles the pause, up to backoffMax (RFC 8628 section 3.5), or takes
-// what the server asked for.
+// what the server asked for, up to intervalMax.
 func (p *poller) offline(ctx context.Context, err error, after time.Duration) {
-	p.backoff = min(max(2*p.backoff, 2*p.pause), max(backoffMax, p.pause))
+	p.backoff = min(max(2*p.backoff, 2*p.pause), backoffMax)
 	if after > 0 {
-		p.backoff = min(after, max(backoffMax, p.pause))
+		p.backoff = min(after, intervalMax)
 	}
-	p.away = true
-	p.tell(ctx, Event{Kind: EventOffline, Err: err, Retry: time.Now().Add(max(p.pause, p.backoff) + pollMargin)})
+	p.away, p.lost = true, true
+	p.tell(ctx, Event{Kind: EventOffline, Err: err, Retry: time.Now().Add(p.next())})
 }
 
 func (p *poller) tell(ctx context.Context, e Event) {
@@ -208,33 +217,46 @@ func (p *poller) tell(ctx context.Context, e Event) {
 
 // session checks what was granted. Tokens that must not be kept are revoked.
 func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Session, error) {
-	t, expiry, err := readTokens(ans, asked)
 	s := Session{Server: p.server, Client: p.client, DeviceID: p.code.DeviceID, DeviceName: p.code.DeviceName,
-		Scope: p.code.Scope, AccessToken: NewSecret(t.AccessToken), RefreshToken: NewSecret(t.RefreshToken),
-		Issued: asked.Round(0), Expiry: expiry}
-	if err == nil && t.RefreshToken == "" {
+		Scope: p.code.Scope, Issued: asked.Round(0)}
+	t, expiry, err := readTokens(ans, asked)
+	switch {
+	case err != nil:
+	case t.RefreshToken == "":
 		err = ans.fail(KindInvalid, ans.host+" gave no refresh token, so the login would die with its first access token")
-	}
-	if err == nil && t.Scope != nil && *t.Scope != "" {
-		s.Scope = *t.Scope
+	case t.Scope != nil && *t.Scope != "":
+		s = s.granted(*t.Scope)
 		if more, _ := CompareScopes(p.code.Scope, s.Scope); len(more) > 0 && p.server.Matrix() {
 			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+Clean(more[0], 120))
 		}
 	}
-	if err == nil {
-		return s, nil
+	if err != nil {
+		return Session{}, p.agent.discard(ctx, s, ans, err)
 	}
-	if ans.object && printable(t.AccessToken, tokenMax) {
-		p.agent.discard(ctx, s)
-	}
-	return Session{}, err
+	s.AccessToken, s.RefreshToken, s.Expiry = NewSecret(t.AccessToken), NewSecret(t.RefreshToken), expiry
+	return s, nil
 }
 
-// discard revokes tokens that came but are not wanted, as well as it can.
-func (a *Agent) discard(ctx context.Context, s Session) {
+// discard revokes the tokens of an answer, if there are any, because of why. It
+// returns why, with what is to be known about it.
+func (a *Agent) discard(ctx context.Context, s Session, ans answer, why error) error {
+	if goodToken(ans.access.Reveal()) {
+		s.AccessToken = ans.access
+	}
+	if goodToken(ans.refresh.Reveal()) {
+		s.RefreshToken = ans.refresh
+	}
+	var e *Error
+	if s.AccessToken.Empty() && s.RefreshToken.Empty() || !errors.As(why, &e) {
+		return why
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
 	defer cancel()
 	if err := a.Revoke(ctx, s); err != nil {
-		a.debug(ctx, "unwanted tokens could not be revoked", "host", hostOf(s.Server.Issuer), "why", err)
+		a.debug(ctx, "unwanted tokens may live on", "host", ans.host, "why", err)
+		e.Problem += "; that session may still stand in the account page"
+	} else {
+		e.Problem += "; that session was ended"
 	}
+	return why
 }

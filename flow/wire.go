@@ -2,18 +2,15 @@ package flow
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -31,22 +28,25 @@ type answer struct {
 	header http.Header
 	media  string // media type of the body, as the server labels it
 	body   []byte
-	secret []Secret // what the request carried, to be masked in the server's words
+	secret []Secret // what the request and the answer carry, to be masked in the server's words
 	whole  bool     // false: longer than bodyMax
 	object bool     // the body is a JSON object
 
-	code    string // OAuth error code, if the body holds one that looks like a code
-	errcode string // Matrix errcode; where there is one, "error" is prose
-	said    string // the server's own words, cleaned
+	code     string // OAuth error code, if the body holds one that looks like a code
+	errcode  string // Matrix errcode; where there is one, "error" is prose
+	oddError bool   // the body holds an error that is neither: prose, an object
+	said     string // the server's own words, cleaned
+
+	access, refresh Secret // tokens in the body, unchecked, wanted or not
 }
 
+// errBrokenOff says that an answer began and did not end.
+var errBrokenOff = errors.New("the answer broke off")
+
 // post sends a form to an endpoint of the authorization server. Redirects are
-// not followed: the form holds secrets (RFC 9700 section 4.12).
-func (a *Agent) post(ctx context.Context, op operation, endpoint, device string, c Client, form url.Values) (answer, error) {
-	secrets := []Secret{c.Secret}
-	for _, name := range []string{"refresh_token", "device_code", "token"} {
-		secrets = append(secrets, NewSecret(form.Get(name)))
-	}
+// not followed: the form holds secrets (RFC 9700 section 4.12), which are named
+// so that the server's words can be cleared of them.
+func (a *Agent) post(ctx context.Context, op operation, endpoint, device string, c Client, form url.Values, secrets ...Secret) (answer, error) {
 	form.Set("client_id", c.ID)
 	if !c.Secret.Empty() && !c.Basic {
 		form.Set("client_secret", c.Secret.Reveal())
@@ -60,7 +60,7 @@ func (a *Agent) post(ctx context.Context, op operation, endpoint, device string,
 	if c.Basic && !c.Secret.Empty() {
 		req.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret.Reveal()))
 	}
-	return a.send(op, req, secrets...)
+	return a.send(op, req, append(secrets, c.Secret)...)
 }
 
 // get fetches one address without credentials, or with a bearer token if there
@@ -74,30 +74,34 @@ func (a *Agent) get(ctx context.Context, op operation, address string, bearer Se
 	if !bearer.Empty() {
 		req.Header.Set("Authorization", "Bearer "+bearer.Reveal())
 	}
-	return a.send(op, req, bearer)
+	return a.send(op, req)
 }
 
 // send makes one request and reads one answer within requestTimeout. An error
-// means that no whole answer came.
+// means that no whole answer came. What the Authorization header carries counts
+// among the secrets.
 func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer, error) {
 	parent := req.Context()
 	ctx, cancel := context.WithTimeout(parent, requestTimeout)
 	defer cancel()
 	req = req.WithContext(ctx)
 	req.Header.Set("Accept", "application/json")
-	start := time.Now()
+	if _, credentials, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
+		secrets = append(secrets, NewSecret(credentials))
+	}
+	start, path := time.Now(), req.URL.EscapedPath()
 	resp, err := a.client().Do(req)
 	if err != nil {
-		a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", req.URL.Path, "failed", reason(err))
+		a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", path, "failed", reason(err))
 		return answer{}, transportError(parent, op, req.URL.Host, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing is left to be lost by then
 	ans := answer{op: op, host: req.URL.Host, status: resp.StatusCode, header: resp.Header, secret: secrets}
 	ans.body, err = io.ReadAll(io.LimitReader(resp.Body, bodyMax+1))
-	a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", req.URL.Path,
+	a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", path,
 		"status", resp.StatusCode, "bytes", len(ans.body), "took", time.Since(start).Round(time.Millisecond))
 	if err != nil {
-		return ans, transportError(parent, op, req.URL.Host, fmt.Errorf("the answer broke off: %w", err))
+		return ans, transportError(parent, op, req.URL.Host, fmt.Errorf("%w: %w", errBrokenOff, err))
 	}
 	ans.whole = len(ans.body) <= bodyMax
 	ans.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -105,7 +109,8 @@ func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer
 	return ans, nil
 }
 
-// readError finds the error members of an answer, whatever its status.
+// readError finds the error members of an answer, whatever its status. Some
+// servers write members that they do not use as null or "": those are absent.
 func (a *answer) readError() {
 	if !a.whole {
 		return
@@ -114,33 +119,42 @@ func (a *answer) readError() {
 		Code        jsontext.Value `json:"error"`
 		Description jsontext.Value `json:"error_description"`
 		ErrCode     jsontext.Value `json:"errcode"`
+		Access      jsontext.Value `json:"access_token"`
+		Refresh     jsontext.Value `json:"refresh_token"`
 	}
 	if json.Unmarshal(a.body, &e) != nil {
 		return
 	}
-	a.object = len(a.body) > 0 && jsontext.Value(a.body).Kind() == '{'
-	text := func(v jsontext.Value) string {
-		var s string
-		if json.Unmarshal(v, &s) != nil {
-			return ""
-		}
-		return s
-	}
-	code, errcode := text(e.Code), text(e.ErrCode)
-	a.said = Clean(redact(text(e.Description), a.secret), saidMax)
+	a.object = jsontext.Value(a.body).Kind() == '{'
+	a.access, a.refresh = NewSecret(text(e.Access)), NewSecret(text(e.Refresh))
+	a.secret = append(a.secret, a.access, a.refresh)
+	clean := func(v jsontext.Value, max int) string { return Clean(redact(text(v), a.secret), max) }
+	code, prose := text(e.Code), clean(e.Code, saidMax)
+	a.said = clean(e.Description, saidMax)
+	a.errcode = clean(e.ErrCode, 64)
 	switch {
-	case errcode != "":
-		a.errcode = Clean(errcode, 64)
-		a.said = Clean(redact(code, a.secret), saidMax)
-	case codeLike(code):
+	case a.errcode != "":
+		a.said = prose
+	case codeLike(code) && !slices.ContainsFunc(a.secret, NewSecret(code).Equal):
 		a.code = code
-	case a.said == "":
-		a.said = Clean(redact(code, a.secret), saidMax)
-	}
-	if a.code == "" && a.errcode == "" && a.said == "" && len(e.Code) > 0 {
-		a.said = "(an error without words)"
+	case present(e.Code) || present(e.ErrCode):
+		a.oddError = true
+		if a.said == "" {
+			a.said = prose
+		}
 	}
 }
+
+// text is a JSON string's value, "" for anything else.
+func text(v jsontext.Value) string {
+	var s string
+	if json.Unmarshal(v, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+func present(v jsontext.Value) bool { return len(v) > 0 && v.Kind() != 'n' && string(v) != `""` }
 
 // codeLike tells an error code from the prose and the objects that some servers
 // put in its place.
@@ -188,56 +202,17 @@ func (a answer) fail(kind Kind, problem string) *Error {
 // retryAfter reads seconds or a date (RFC 9110 section 10.2.3); 0 for anything
 // else, at most a day.
 func retryAfter(v string, now time.Time) time.Duration {
-	var d time.Duration
-	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
-		d = time.Duration(n) * time.Second
-	} else if t, err := http.ParseTime(v); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), 24*time.Hour)
-}
-
-// transportError names why no answer came. A certificate that does not hold is
-// no network trouble: trying again would not help, and must not be tempting.
-func transportError(ctx context.Context, op operation, host string, err error) error {
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
-		return context.Cause(ctx)
-	}
-	e := &Error{Kind: KindTemporary, Op: op.String(), Host: host, Problem: host + " " + reason(err)}
-	var cert *tls.CertificateVerificationError
-	var alert tls.AlertError
-	var record tls.RecordHeaderError
-	if errors.As(err, &cert) || errors.As(err, &alert) || errors.As(err, &record) {
-		e.Kind = KindInvalid
-	}
-	return e
-}
-
-// reason words a transport error. Library texts may quote the peer, so what is
-// not known is cleaned and cut.
-func reason(err error) string {
-	var dns *net.DNSError
-	var cert *tls.CertificateVerificationError
-	var record tls.RecordHeaderError
+	const most = 24 * time.Hour
+	n, err := strconv.ParseUint(v, 10, 31)
 	switch {
-	case errors.As(err, &dns) && dns.IsNotFound:
-		return "is not known to the name service"
-	case errors.As(err, &dns):
-		return "cannot be looked up: the name service does not answer"
-	case errors.As(err, &cert):
-		return "has a certificate that is not valid for it: " + Clean(cert.Err.Error(), 120)
-	case errors.As(err, &record):
-		return "does not speak TLS"
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Sprintf("did not answer within %d s", int(requestTimeout.Seconds()))
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return "refused the connection"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "broke the connection"
+	case err == nil:
+		return min(time.Duration(n)*time.Second, most)
+	case errors.Is(err, strconv.ErrRange):
+		return most
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return 0
 	}
-	return "cannot be reached: " + Clean(err.Error(), 120)
+	return min(max(t.Sub(now), 0), most)
 }

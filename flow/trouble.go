@@ -1,0 +1,94 @@
+package flow
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// transportError names why no answer came. TLS that does not hold is no network
+// trouble: trying again would not help, and must not be tempting.
+func transportError(ctx context.Context, op operation, host string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	kind := KindTemporary
+	if tlsTrouble(err) != "" {
+		kind = KindInvalid
+	}
+	return &Error{Kind: kind, Op: op.String(), Host: host, Problem: host + " " + reason(err)}
+}
+
+// reason words a transport error, as what is to be said of a host. Library texts
+// may quote the peer, so what is not known is cleaned and cut.
+func reason(err error) string {
+	if problem := tlsTrouble(err); problem != "" {
+		return problem
+	}
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return "is behind a proxy that " + reason(op.Err)
+	case strings.Contains(err.Error(), "invalid proxy address"): // the text goes on with the proxy's password
+		return "cannot be reached: the proxy's address in the environment is malformed"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "is not known to the name service"
+	case errors.As(err, &dns):
+		return "cannot be looked up: the name service does not answer"
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return "did not answer in time"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused the connection"
+	case errors.Is(err, errBrokenOff):
+		return "broke off its answer"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "broke the connection"
+	case errors.As(err, &op):
+		return "cannot be reached: " + Clean(op.Err.Error(), 120)
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return "gave no usable answer: " + Clean(err.Error(), 120)
+}
+
+// tlsTrouble words what is wrong with the server's TLS, "" if nothing is.
+// crypto/tls has no type for most of it, but its texts all begin alike.
+func tlsTrouble(err error) string {
+	var (
+		cert    *tls.CertificateVerificationError
+		name    x509.HostnameError
+		unknown x509.UnknownAuthorityError
+		invalid x509.CertificateInvalidError
+	)
+	switch {
+	case errors.As(err, &name):
+		return "has a certificate that is for another name"
+	case errors.As(err, &unknown):
+		return "has a certificate from an authority that this machine does not trust"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "has a certificate that has expired or is not valid yet, unless this machine's clock is wrong"
+	case errors.As(err, &cert):
+		return "has a certificate that does not hold: " + Clean(cert.Err.Error(), 120)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "does not speak TLS"
+	}
+	var record tls.RecordHeaderError
+	if errors.As(err, &record) {
+		return "does not speak TLS"
+	}
+	if _, what, ok := strings.Cut(err.Error(), "tls: "); ok {
+		return "does not agree on TLS: " + Clean(what, 120)
+	}
+	return ""
+}
