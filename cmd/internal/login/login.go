@@ -1,0 +1,229 @@
+// Package login runs one whole login, from the server's name to a stored and
+// named session, and tells its steps as events. The screen, the plain lines,
+// JSON and the demonstration all read the same events: there is one login, not
+// several.
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mxauth/mxauth/cmd/internal/exit"
+	"github.com/mxauth/mxauth/flow"
+	"github.com/mxauth/mxauth/keystore"
+)
+
+// revokeTime bounds the end of a session that a login does not need (any more).
+const revokeTime = 20 * time.Second
+
+// A Login says what to log in to, for what, and where to keep it.
+type Login struct {
+	Agent *flow.Agent
+	Store *keystore.Keystore
+	Kind  keystore.Kind // prepared, see keystore.Prepare
+
+	Name       string   // of the session; empty: the user ID
+	Issuer     string   // log in to this issuer instead of a homeserver
+	Scope      []string // presets and scope words; empty: the default
+	DeviceName string   // shown on the consent page; may be empty
+	Client     flow.Client
+	Initial    flow.Secret // initial access token for the registration
+}
+
+// Check finds mistakes before any request is made. server may be empty where
+// the screen will ask for it.
+func (l *Login) Check(server string) error {
+	want, err := l.request()
+	if err != nil {
+		return err
+	}
+	if l.Name == "" && (l.Issuer != "" || !hasAPI(want.Scope)) {
+		return exit.Usagef("this login needs a name, because no homeserver will say whose it is: add --name")
+	}
+	if l.Name == "" {
+		return nil
+	}
+	if err := CheckName(l.Name); err != nil {
+		return err
+	}
+	old, err := l.Store.Find(l.Name)
+	if errors.Is(err, keystore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if server = l.target(server); server != "" && !same(old, server) {
+		return exit.Usagef("the session %s is for %s; log it out first, or choose another --name", l.Name, old.Server)
+	}
+	return nil
+}
+
+// CheckName refuses names that could not be typed or printed again.
+func CheckName(name string) error {
+	if name == "" || flow.Clean(name, 100) != name || strings.HasPrefix(name, "-") {
+		return exit.Usagef("a session cannot be called %q", flow.Clean(name, 100))
+	}
+	return nil
+}
+
+func (l *Login) target(server string) string {
+	if l.Issuer != "" {
+		return l.Issuer
+	}
+	return server
+}
+
+// same reports whether what was typed leads to the server of an entry.
+func same(e keystore.Entry, typed string) bool {
+	typed = strings.TrimRight(strings.TrimSpace(typed), "/")
+	if _, server, ok := strings.Cut(typed, ":"); ok && strings.HasPrefix(typed, "@") {
+		typed = server
+	}
+	return typed == e.Server || typed == e.Homeserver || typed == strings.TrimRight(e.Issuer, "/")
+}
+
+func hasAPI(scope string) bool { return (flow.Session{Scope: scope}).HasScope(flow.ScopeAPI) }
+
+// request makes the scope, with a fresh device.
+func (l *Login) request() (flow.Request, error) {
+	var want flow.Request
+	var err error
+	if l.Issuer != "" {
+		want, err = flow.IssuerScope(l.Scope)
+	} else {
+		want, err = flow.HomeserverScope(l.Scope, "")
+	}
+	want.DeviceName = flow.CleanDeviceName(l.DeviceName)
+	return want, err
+}
+
+// Start begins the login. The channel closes after EventDone or EventError;
+// when ctx ends, the login ends, and what the server had already given out is
+// revoked. The reader must read to the end.
+func (l *Login) Start(ctx context.Context, server string) <-chan flow.Event {
+	events := make(chan flow.Event)
+	go func() {
+		defer close(events)
+		a := attempt{Login: l, ctx: ctx, events: events, typed: l.target(server)}
+		done, err := a.run()
+		if err != nil {
+			done = flow.Event{Kind: flow.EventError, Err: err}
+		}
+		done.Time = time.Now()
+		events <- done
+	}()
+	return events
+}
+
+// An attempt is one run of a login.
+type attempt struct {
+	*Login
+	ctx    context.Context
+	events chan<- flow.Event
+	typed  string // server, Matrix ID or issuer
+	want   flow.Request
+}
+
+func (a *attempt) tell(e flow.Event) {
+	e.Time = time.Now()
+	select {
+	case a.events <- e:
+	case <-a.ctx.Done():
+	}
+}
+
+func (a *attempt) warn(format string, args ...any) {
+	a.tell(flow.Event{Kind: flow.EventWarning, Text: fmt.Sprintf(format, args...)})
+}
+
+func (a *attempt) run() (flow.Event, error) {
+	if err := a.Check(a.typed); err != nil {
+		return flow.Event{}, err
+	}
+	var err error
+	if a.want, err = a.request(); err != nil {
+		return flow.Event{}, err
+	}
+	var sweeping sync.WaitGroup
+	sweeping.Go(a.sweep)
+	defer sweeping.Wait()
+	slot, found, err := a.find()
+	if err != nil {
+		return flow.Event{}, err
+	}
+	session, err := a.approval(found)
+	if err != nil {
+		return flow.Event{}, errors.Join(err, a.Store.Remove(context.WithoutCancel(a.ctx), slot, nil))
+	}
+	return a.keep(slot, session)
+}
+
+// find discovers the server and makes a place for the tokens, side by side: both
+// must be there before a code is shown, and neither needs the other.
+func (a *attempt) find() (keystore.Entry, flow.Server, error) {
+	a.tell(flow.Event{Kind: flow.EventDiscover, Name: a.typed})
+	var slot keystore.Entry
+	var noPlace error
+	var reserving sync.WaitGroup
+	reserving.Go(func() {
+		draft := flow.Session{Server: flow.Server{Name: a.typed}, DeviceID: a.want.DeviceID, Scope: a.want.Scope}
+		slot, noPlace = a.Store.Reserve(a.ctx, a.Kind, draft)
+	})
+	var found flow.Server
+	var err error
+	if a.Issuer != "" {
+		found, err = a.Agent.DiscoverIssuer(a.ctx, a.Issuer)
+	} else {
+		found, err = a.Agent.Discover(a.ctx, a.typed)
+	}
+	reserving.Wait()
+	switch {
+	case noPlace != nil:
+		return slot, found, noPlace
+	case err != nil:
+		return slot, found, errors.Join(err, a.Store.Remove(context.WithoutCancel(a.ctx), slot, nil))
+	}
+	a.tell(flow.Event{Kind: flow.EventServer, Server: found})
+	return slot, found, nil
+}
+
+// approval shows a code and waits for a person.
+func (a *attempt) approval(found flow.Server) (flow.Session, error) {
+	a.tell(flow.Event{Kind: flow.EventRegister, Server: found})
+	client, code, err := a.Agent.Begin(a.ctx, found, a.Client, flow.Registration{InitialToken: a.Initial}, a.want)
+	if err != nil {
+		return flow.Session{}, err
+	}
+	a.tell(flow.Event{Kind: flow.EventCode, Server: found, Code: code, DeviceName: code.DeviceName})
+	session, err := a.Agent.Wait(a.ctx, found, client, code, a.events)
+	if err != nil {
+		return session, err
+	}
+	if a.ctx.Err() != nil { // approved in the moment of giving up
+		a.discard(session)
+		return session, context.Cause(a.ctx)
+	}
+	a.tell(flow.Event{Kind: flow.EventApproved, Server: found})
+	return session, nil
+}
+
+// discard revokes a session that has no place and that nobody wants.
+func (a *attempt) discard(s flow.Session) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), revokeTime)
+	defer cancel()
+	if err := a.Agent.Revoke(ctx, s); err != nil {
+		a.warn("A session that is not wanted could not be ended: %s. End it in the account page%s.", err, deviceWords(s.DeviceID))
+	}
+}
+
+func deviceWords(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " (device " + id + ")"
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A browser is what a person approves with: it keeps cookies and fills in the
+// forms of the pages it is shown.
+type browser struct {
+	t      *testing.T
+	client *http.Client
+}
+
+func newBrowser(t *testing.T) browser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return browser{t, &http.Client{Jar: jar}}
+}
+
+// A page is where the browser stands.
+type page struct {
+	at   *url.URL
+	body string
+}
+
+func (b browser) do(req *http.Request) page {
+	b.t.Helper()
+	req.Header.Set("Accept", "text/html")
+	resp, err := b.client.Do(req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return page{resp.Request.URL, string(body)}
+}
+
+func (b browser) get(address string) page {
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.do(req)
+}
+
+// submit posts a form of the page: its hidden fields, and what is given. pick
+// chooses among several forms by a text in it.
+func (b browser) submit(p page, pick string, fields url.Values) page {
+	b.t.Helper()
+	forms := regexp.MustCompile(`(?s)<form.*?</form>`).FindAllString(p.body, -1)
+	for _, form := range forms {
+		if !strings.Contains(form, pick) {
+			continue
+		}
+		values := url.Values{}
+		for _, input := range regexp.MustCompile(`<input[^>]*>`).FindAllString(form, -1) {
+			if name := attribute(input, "name"); name != "" && attribute(input, "type") == "hidden" {
+				values.Set(name, attribute(input, "value"))
+			}
+		}
+		for k, v := range fields {
+			values[k] = v
+		}
+		target := p.at
+		if action := attribute(form, "action"); action != "" {
+			var err error
+			if target, err = p.at.Parse(action); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, target.String(), strings.NewReader(values.Encode()))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return b.do(req)
+	}
+	b.t.Fatalf("%s has no form with %q:\n%s", p.at, pick, p.body)
+	return page{}
+}
+
+func attribute(tag, name string) string {
+	m := regexp.MustCompile(name + `="([^"]*)"`).FindStringSubmatch(tag)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+// approveAtMAS goes through the pages of matrix-authentication-service.
+func (b browser) approveAtMAS(link, code, user, password string) {
+	b.t.Helper()
+	p := b.submit(b.get(link), `name="code"`, url.Values{"code": {code}})
+	if strings.Contains(p.body, `name="password"`) {
+		p = b.submit(p, `name="password"`, url.Values{"username": {user}, "password": {password}})
+	}
+	p = b.submit(p, `confirm_device`, url.Values{"action": {"consent"}, "confirm_device": {"on"}})
+	if strings.Contains(p.body, `name="confirm_device"`) {
+		b.t.Fatalf("the server did not take the approval:\n%s", p.body)
+	}
+}
+
+// approveAtProvider goes through the pages of node-oidc-provider.
+func (b browser) approveAtProvider(link, code, user string) {
+	b.t.Helper()
+	p := b.get(link + "?user_code=" + url.QueryEscape(code))
+	for range 8 {
+		switch {
+		case strings.Contains(p.body, "Sign-in Success"):
+			return
+		case strings.Contains(p.body, `name="login"`):
+			p = b.submit(p, `name="login"`, url.Values{"login": {user}, "password": {"any"}})
+		default:
+			p = b.submit(p, "<form", url.Values{})
+		}
+	}
+	b.t.Fatalf("the provider did not take the approval:\n%s", p.body)
+}

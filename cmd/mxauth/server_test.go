@@ -1,0 +1,41 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/mxauth/mxauth/flow/flowtest"
+)
+
+// startServer starts a homeserver that lets its clients poll every second.
+func startServer(t *testing.T, options ...flowtest.Option) *flowtest.Server {
+	t.Helper()
+	s := flowtest.NewServer(append([]flowtest.Option{flowtest.WithInterval(1e9)}, options...)...)
+	t.Cleanup(s.Close)
+	return s
+}
+
+// approveAs approves by a method call, as somebody.
+func approveAs(t *testing.T, s *flowtest.Server, user string) func(event) {
+	return func(e event) {
+		if err := s.Approve(e.UserCode, user); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// loggedIn logs a box in as alice.
+func (b box) loggedIn(s *flowtest.Server, args ...string) event {
+	b.t.Helper()
+	done, code := b.login(approveAs(b.t, s, "alice"), append([]string{s.URL}, args...)...)
+	if code != 0 {
+		b.t.Fatalf("login: exit %d, %s", code, done.Error)
+	}
+	return done
+}
+
+// expired logs in with an access token that is as good as dead at once.
+func (b box) expired(s *flowtest.Server) {
+	b.t.Helper()
+	s.Inject(flowtest.Poll, flowtest.Edit(func(members map[string]any) { members["expires_in"] = 0 }))
+	b.loggedIn(s)
+}
