@@ -73,16 +73,24 @@ func (a *app) token(ctx context.Context, args []string, o tokenOptions) error {
 	return a.print(form(s))
 }
 
+// young is how old a token may be that counts as new where no token lives as long
+// as --min-ttl asks: processes that start together must not end each other's.
+const young = 10 * time.Second
+
+// enough reports whether a token need not be refreshed.
+func (o tokenOptions) enough(s flow.Session) bool {
+	now := time.Now()
+	if !o.exact {
+		return s.FreshFor(now, o.minTTL)
+	}
+	life, age := s.Expiry.Sub(s.Issued), now.Sub(s.Issued)
+	return s.Lasts(now, o.minTTL) || life < o.minTTL && age < min(young, life/2) && s.Lasts(now, 0)
+}
+
 // fresh returns a session whose token may be used. When the server cannot be
 // asked for a new token and the old one still lives, that one is good enough.
 func (a *app) fresh(ctx context.Context, k *keystore.Keystore, e keystore.Entry, o tokenOptions) (flow.Session, error) {
-	enough := func(s flow.Session) bool {
-		if o.exact {
-			return s.Lasts(time.Now(), o.minTTL)
-		}
-		return s.FreshFor(time.Now(), o.minTTL)
-	}
-	s, err := k.Fresh(ctx, e, a.agent().Refresh, enough)
+	s, err := k.Fresh(ctx, e, a.agent().Refresh, o.enough)
 	if err != nil {
 		if flow.KindOf(err) != flow.KindTemporary || !s.Lasts(time.Now(), 5*time.Second) {
 			return s, err
@@ -90,7 +98,7 @@ func (a *app) fresh(ctx context.Context, k *keystore.Keystore, e keystore.Entry,
 		a.say("mxauth: %s. The token is good for another %s.", err, time.Until(s.Expiry).Round(time.Second))
 		return s, nil
 	}
-	if !enough(s) {
+	if o.exact && !s.Expiry.IsZero() && !s.Lasts(time.Now(), o.minTTL) {
 		a.say("mxauth: %s gives tokens for %s only.", e.Server, s.Expiry.Sub(s.Issued).Round(time.Second))
 	}
 	return s, nil
