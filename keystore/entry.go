@@ -69,10 +69,13 @@ type Ended struct {
 	Reason string    `json:"reason"` // OAuth error code, or a few words
 }
 
+// now is the time as it is written down: by the wall clock, in UTC.
+func now() time.Time { return time.Now().UTC().Round(0) }
+
 // with returns e with the copies of what a session holds brought up to date.
 func (e Entry) with(s flow.Session) Entry {
 	e.Server, e.Homeserver, e.Issuer = s.Server.Name, s.Server.Homeserver, s.Server.Issuer
 	e.DeviceID, e.Scope, e.Expiry = s.DeviceID, s.Scope, s.Expiry
-	e.Updated = time.Now().Round(0)
+	e.Updated = now()
 	return e
 }

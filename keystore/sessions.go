@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -216,6 +215,6 @@ func (k *Keystore) unlock(l *fileLock) { k.ring.turn.afterwards(l.unlock) }
 
 // end marks a session as ended. Its record stays: it is what a diagnosis needs.
 func (k *Keystore) end(e Entry, reason string) error {
-	e.Ended = &Ended{At: time.Now().Round(0), Reason: reason}
+	e.Ended = &Ended{At: now(), Reason: reason}
 	return k.writeEntry(e)
 }

@@ -60,7 +60,7 @@ func (k *Keystore) Reserve(ctx context.Context, kind Kind, draft flow.Session) (
 	}
 	k.warn("What an earlier login left could not be cleared", k.sweep())
 	id := rand.Text()
-	e := Entry{ID: id, Kind: kind, Account: store + "/" + id, Created: time.Now().Round(0), Pending: true}.with(draft)
+	e := Entry{ID: id, Kind: kind, Account: store + "/" + id, Created: now(), Pending: true}.with(draft)
 	e.Updated = time.Time{}
 	if err := k.reserve(ctx, v, e); err != nil {
 		return Entry{}, err

@@ -26,12 +26,12 @@ func (k *Keystore) Get(ctx context.Context, e Entry) (flow.Session, error) {
 	}
 	s, err := k.read(ctx, v, e)
 	if errors.Is(err, errAbsent) { // logged out in this moment?
-		now, changed := k.readEntry(e.ID)
+		current, changed := k.readEntry(e.ID)
 		switch {
 		case errors.Is(changed, ErrNotFound):
 			err = &NotFoundError{Name: e.Name}
-		case changed == nil && now.Ended != nil:
-			err = &EndedError{Name: e.Name, Server: e.Server, Ended: *now.Ended}
+		case changed == nil && current.Ended != nil:
+			err = &EndedError{Name: e.Name, Server: e.Server, Ended: *current.Ended}
 		}
 	}
 	return s, k.absent(e, err)
@@ -49,8 +49,11 @@ func (k *Keystore) read(ctx context.Context, v vault, e Entry) (flow.Session, er
 
 func (e Entry) decode(b []byte) (flow.Session, error) {
 	s, err := decode(b)
+	if err != nil {
+		return flow.Session{}, err
+	}
 	s.UserID = e.UserID
-	return s, err
+	return s, nil
 }
 
 // absent words the lack of a record that should be there.
@@ -73,11 +76,8 @@ func (k *Keystore) Fresh(ctx context.Context, e Entry, refresh RefreshFunc, enou
 	if err != nil || enough(seen) {
 		return seen, err
 	}
-	s, err := k.Update(ctx, e, func(ctx context.Context, now flow.Session) (flow.Session, error) {
-		if enough(now) || !now.AccessToken.Equal(seen.AccessToken) && now.Lasts(time.Now(), 0) {
-			return now, nil
-		}
-		return refresh(ctx, now)
+	s, err := k.update(ctx, e, refresh, func(stored flow.Session) bool {
+		return enough(stored) || !stored.AccessToken.Equal(seen.AccessToken) && stored.Lasts(time.Now(), 0)
 	})
 	if err != nil && s.AccessToken.Empty() && !over(err) {
 		s = seen // the store or its lock failed
@@ -101,6 +101,11 @@ func over(err error) bool {
 //
 // Errors: EndedError, NotFoundError, BusyError, *Error, and those of refresh.
 func (k *Keystore) Update(ctx context.Context, e Entry, refresh RefreshFunc) (flow.Session, error) {
+	return k.update(ctx, e, refresh, func(flow.Session) bool { return false })
+}
+
+// update is Update, unless what is stored will do.
+func (k *Keystore) update(ctx context.Context, e Entry, refresh RefreshFunc, will func(flow.Session) bool) (flow.Session, error) {
 	v, err := k.vault(e.Kind)
 	if err != nil {
 		return flow.Session{}, err
@@ -108,29 +113,29 @@ func (k *Keystore) Update(ctx context.Context, e Entry, refresh RefreshFunc) (fl
 	if err := v.prepare(ctx, false); err != nil { // may take a person's time, so not under the lock
 		return flow.Session{}, err
 	}
-	unlock, now, err := k.locked(ctx, e.ID)
+	unlock, current, err := k.locked(ctx, e.ID)
 	if err != nil {
 		return flow.Session{}, err
 	}
 	defer unlock()
 	switch {
-	case now.Ended != nil:
-		return flow.Session{}, &EndedError{Name: now.Name, Server: now.Server, Ended: *now.Ended}
-	case now.Kind != e.Kind:
-		return flow.Session{}, &Error{Kind: Missing, Store: e.Kind, Problem: "the session has just moved to " + now.Kind.Words()}
+	case current.Ended != nil:
+		return flow.Session{}, &EndedError{Name: current.Name, Server: current.Server, Ended: *current.Ended}
+	case current.Kind != e.Kind:
+		return flow.Session{}, &Error{Kind: Missing, Store: e.Kind, Problem: "the session has just moved to " + current.Kind.Words()}
 	}
-	return k.rotate(ctx, v, now, refresh)
+	return k.rotate(ctx, v, current, refresh, will)
 }
 
-// rotate is Update under the lock.
-func (k *Keystore) rotate(ctx context.Context, v vault, e Entry, refresh RefreshFunc) (flow.Session, error) {
+// rotate is update under the lock.
+func (k *Keystore) rotate(ctx context.Context, v vault, e Entry, refresh RefreshFunc, will func(flow.Session) bool) (flow.Session, error) {
 	before, err := v.read(ctx, e)
 	if err != nil {
 		return flow.Session{}, k.absent(e, err)
 	}
 	s, err := e.decode(before)
-	if err != nil {
-		return flow.Session{}, err
+	if err != nil || will(s) {
+		return s, err
 	}
 	pen, err := v.open(ctx, e, before)
 	if err != nil {
@@ -177,13 +182,13 @@ func (k *Keystore) ask(ctx context.Context, refresh RefreshFunc, s flow.Session)
 // was asked with: a lock that does not reach another host would let it change. A
 // record that cannot be read again proves nothing, so that is the error then.
 func (k *Keystore) ended(ctx context.Context, v vault, e Entry, before []byte, cause error) (flow.Session, error) {
-	now, err := v.read(ctx, e)
+	stored, err := v.read(ctx, e)
 	if err != nil {
 		k.warn("The server refused the refresh", cause)
 		return flow.Session{}, k.absent(e, err)
 	}
-	if !bytes.Equal(now, before) {
-		return e.decode(now)
+	if !bytes.Equal(stored, before) {
+		return e.decode(stored)
 	}
 	reason := "the server ended it"
 	var oauth *flow.Error
