@@ -40,7 +40,7 @@ type (
 )
 
 // begin starts an attempt at m.server.
-func (m model) begin() (model, tea.Cmd) {
+func (m loginModel) begin() (loginModel, tea.Cmd) {
 	m = m.forget()
 	ctx, cancel := context.WithCancel(m.base)
 	number := m.attempt.number + 1
@@ -51,7 +51,7 @@ func (m model) begin() (model, tea.Cmd) {
 }
 
 // forget drops what an earlier attempt brought.
-func (m model) forget() model {
+func (m loginModel) forget() loginModel {
 	m.step, m.found, m.shown, m.offline = "", flow.Event{}, flow.Event{}, flow.Event{}
 	m.warnings, m.last, m.qr, m.noQR = nil, flow.Event{}, qrCode{}, ""
 	m.err, m.note, m.help = nil, "", false
@@ -76,17 +76,17 @@ func (a attempt) limit() tea.Cmd {
 }
 
 // stop cancels the attempt that is under way, if there is one.
-func (m model) stop() {
+func (m loginModel) stop() {
 	if m.attempt.cancel != nil {
 		m.attempt.cancel()
 	}
 }
 
 // running reports whether the attempt's channel may still bring something.
-func (m model) running() bool { return m.attempt.cancel != nil && !m.attempt.over }
+func (m loginModel) running() bool { return m.attempt.cancel != nil && !m.attempt.over }
 
 // again begins an attempt, after the one under way has ended.
-func (m model) again() (model, tea.Cmd) {
+func (m loginModel) again() (loginModel, tea.Cmd) {
 	if !m.running() {
 		return m.begin()
 	}
@@ -96,7 +96,7 @@ func (m model) again() (model, tea.Cmd) {
 
 // quit ends the screen, after the attempt under way has ended. Whoever asks
 // twice does not wait.
-func (m model) quit(err error) (model, tea.Cmd) {
+func (m loginModel) quit(err error) (loginModel, tea.Cmd) {
 	if m.err == nil {
 		m.err = err
 	}
@@ -108,7 +108,7 @@ func (m model) quit(err error) (model, tea.Cmd) {
 }
 
 // handOver stops reading events, so that plain lines can go on with them.
-func (m model) handOver() (model, tea.Cmd) {
+func (m loginModel) handOver() (loginModel, tea.Cmd) {
 	if m.attempt.events == nil || m.attempt.over {
 		return m, nil
 	}
@@ -117,7 +117,7 @@ func (m model) handOver() (model, tea.Cmd) {
 }
 
 // seen returns the events that plain lines begin with.
-func (m model) seen() []flow.Event {
+func (m loginModel) seen() []flow.Event {
 	events := slices.Clone(m.warnings)
 	for _, e := range []flow.Event{m.found, m.shown, m.offline, m.last} {
 		if e.Kind != "" {

@@ -9,9 +9,9 @@
 // Streams: everything is drawn on the writer that the caller hands in, which is
 // stderr. Results travel back as values and stdout is never touched.
 //
-// The screen is one Bubble Tea program with named phases (phase.go). Update
-// does no IO: attempts begin, events are read and pages are opened by commands
-// (attempt.go). What a phase looks like is a list of blocks, each with a rank;
+// The screen is one Bubble Tea program with named phases (login_model.go).
+// Update does no IO: attempts begin, events are read and pages are opened by
+// commands (attempt.go). What a phase looks like is a list of blocks, each with a rank;
 // layout.go chooses the richest arrangement that fits the window. Keys are
 // declared once (keys.go) and make both the dispatch and the help line.
 //
@@ -23,7 +23,7 @@
 //     away; the black and white of a QR code is content and stays.
 //   - Nothing that a server sent can steer the terminal: text is cleaned, links
 //     and codes that would need cleaning are refused.
-//   - When the screen ends, it leaves its result in the scrollback, and neither
-//     the code nor the link.
+//   - What is drawn stands on the alternate screen, which is emptied before it is
+//     left; the result is one line in the scrollback, without code and link.
 //   - Every way out cancels the attempt that is under way.
 package tui

@@ -37,7 +37,6 @@ type guard[M screen[M]] struct {
 // live in Bubble Tea's event loop.
 type fault struct {
 	err  error
-	last tea.View // before it
 	send func(tea.Msg)
 }
 
@@ -77,25 +76,19 @@ func (g guard[M]) View() (v tea.View) {
 	defer func() {
 		if err := caught(recover()); err != nil {
 			g.fault.err = err
-			v = g.fault.blank()
+			v = blank()
 			go g.fault.send(panicMsg{err})
 		}
 	}()
 	if g.fault.err != nil {
-		return g.fault.blank()
+		return blank()
 	}
-	v = g.model.View()
-	g.fault.last = v
-	return v
+	return g.model.View()
 }
 
-// blank takes everything off the screen. It stays on the screen it is on: a
-// switch would ask the terminal another question.
-func (f *fault) blank() tea.View {
-	v := tea.NewView("")
-	v.AltScreen = f.last.AltScreen
-	return v
-}
+// blank takes everything off the screen. It stays on the alternate screen, as
+// every frame does: a switch would ask the terminal another question.
+func blank() tea.View { return canvas{}.frame(nil) }
 
 // broken ends the program with an empty screen.
 func (g guard[M]) broken(err error) (tea.Model, tea.Cmd) {

@@ -60,7 +60,8 @@ type lines struct {
 	still   *time.Ticker
 	code    flow.Code // the one that is shown
 	server  string
-	away    bool // the lost connection was told
+	typed   string // what was asked for; perhaps a Matrix ID
+	away    bool   // the lost connection was told
 	waiting bool
 	last    flow.Event
 	bad     error // the code cannot be shown
@@ -107,7 +108,7 @@ func (l *lines) say(format string, args ...any) {
 func (l *lines) event(e flow.Event) {
 	switch e.Kind {
 	case flow.EventDiscover:
-		l.server = clean(e.Name)
+		l.server, l.typed = clean(e.Name), e.Name
 		l.say("Looking up %s.", l.server)
 	case flow.EventServer:
 		if name := clean(e.Server.Name); name != "" {
@@ -154,7 +155,8 @@ func (l *lines) show(e flow.Event) {
 	if c := e.Code.VerificationURIComplete; c != "" && c != e.Code.VerificationURI {
 		l.say("Or open %s", c)
 	}
-	l.say("Check: the page shows this code. %s", onlyYours(l.server, e.DeviceName))
+	l.say("%s", onlyYours(account(l.typed, l.server), e.DeviceName))
+	l.say("%s", compare(e.DeviceName))
 	l.say("The code is good until %s. Waiting.", e.Code.Expiry.Local().Format("15:04"))
 }
 

@@ -54,7 +54,8 @@ Asking account.matrix.org for a code.
 Open https://account.matrix.org/link and enter 7KQ4ZP
 7, K, Q, 4, Z, P
 Or open https://account.matrix.org/link?code=7KQ4ZP
-Check: the page shows this code. Only approve a login that you started: to matrix.org, from build-box.
+Only approve a login that you started: to matrix.org, from build-box.
+The page names build-box and repeats the code as "security code": compare both.
 The code is good until ` + until + `. Waiting.
 Still waiting, 15 minutes left.
 No connection; trying again. The code is still good.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 
 	"github.com/mxauth/mxauth/flow"
 )
@@ -63,15 +62,16 @@ type Attempt struct {
 //
 // Signals are the caller's: a cancelled ctx ends the screen in good order.
 func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
-	if o.Environ == nil {
-		o.Environ = os.Environ()
-	}
+	w := wiring{o.Input, o.Output, o.Environ, o.width, o.height}.filled()
 	if err := context.Cause(ctx); err != nil {
 		return LoginResult{Server: o.Server}, err
 	}
 	base, cancel := context.WithCancel(ctx)
-	end, err := run(ctx, newModel(base, o), wiring{o.Input, o.Output, o.Environ, o.width, o.height})
+	end, err := run(ctx, newLogin(base, w.env, o), w)
 	result := LoginResult{Server: end.server, Told: err == nil && end.phase == left}
+	if result.Told {
+		end.leave(w.out, end.result())
+	}
 	if end.last.Kind == flow.EventDone {
 		result.Done = end.last
 	}

@@ -86,10 +86,11 @@ func TestScan(t *testing.T) {
 						t.Errorf("%s: read %q, %v\n%s", th.name, got, err, term.text())
 					}
 				}
+				term.shows("7KQ4ZP")
+				checkLink(t, term.text(), loginModel{canvas: canvas{w: tt.w, h: tt.h}}, link)
 				a.play()
 				term.press("q")
 				term.wait()
-				term.hides("█")
 			})
 		})
 	}
@@ -116,7 +117,7 @@ func TestScanComplete(t *testing.T) {
 // A window that is drawn over while it changes its size still ends up right.
 func TestResizeStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newModel(t.Context(), LoginOptions{Server: "matrix.org", Environ: []string{"TERM=xterm"}})
+		m := newLogin(t.Context(), []string{"TERM=xterm"}, LoginOptions{Server: "matrix.org"})
 		m = m.record(serverEvent()).record(codeEvent(address(45)))
 		for p := asking; p <= left; p++ {
 			m = m.enter(p)

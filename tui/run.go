@@ -12,10 +12,24 @@ import (
 
 // Wiring is what a program is connected to.
 type wiring struct {
-	in            io.Reader // nil: standard input
-	out           io.Writer // nil: standard error
+	in            io.Reader
+	out           io.Writer
 	env           []string
 	width, height int // the window of an output that is no terminal
+}
+
+// filled returns w with its defaults.
+func (w wiring) filled() wiring {
+	if w.in == nil {
+		w.in = os.Stdin
+	}
+	if w.out == nil {
+		w.out = os.Stderr
+	}
+	if w.env == nil {
+		w.env = os.Environ()
+	}
+	return w
 }
 
 // stopMsg says that the context of the program has ended.
@@ -23,12 +37,6 @@ type stopMsg struct{ cause error }
 
 // run runs a screen to its end and returns it as it was then, whatever happens.
 func run[M screen[M]](ctx context.Context, model M, w wiring) (M, error) {
-	if w.in == nil {
-		w.in = os.Stdin
-	}
-	if w.out == nil {
-		w.out = os.Stderr
-	}
 	g := newGuard(model)
 	p := tea.NewProgram(g,
 		tea.WithInput(w.in), tea.WithOutput(w.out), tea.WithEnvironment(w.env),

@@ -3,14 +3,18 @@ package tui
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
+	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
@@ -27,6 +31,10 @@ type terminal struct {
 	ended  chan struct{}
 	result LoginResult
 	err    error
+
+	keyboard  *slowLine
+	alternate string // the alternate screen when it was left
+	endedAt   time.Time
 }
 
 // A script is one attempt, as the test plays it.
@@ -45,20 +53,86 @@ func (s *script) send(events ...flow.Event) {
 	time.Sleep(50 * time.Millisecond) // a frame
 }
 
-// lineEnds does what a terminal's driver does to output (ONLCR).
-type lineEnds struct{ em *vt.SafeEmulator }
+// An outlet is the program's output. It does what a terminal's driver does
+// (ONLCR), and notes what is on the alternate screen when the program leaves it:
+// some terminals show that again at a key.
+type outlet struct{ term *terminal }
 
-func (w lineEnds) Write(p []byte) (int, error) {
-	_, err := w.em.Write(bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n")))
+func (o outlet) Write(p []byte) (int, error) {
+	text := bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
+	if at := bytes.Index(text, []byte(ansi.ResetModeAltScreenSaveCursor)); at >= 0 {
+		if _, err := o.term.em.Write(text[:at]); err != nil {
+			return 0, err
+		}
+		o.term.alternate, text = o.term.text(), text[at:]
+	}
+	_, err := o.term.em.Write(text)
 	return len(p), err
 }
 
+// A slowLine carries what the terminal sends, with a delay. The emulator waits until
+// its answers are read; a terminal does not.
+type slowLine struct {
+	delay  time.Duration
+	chunks chan chunk
+	rest   []byte
+	last   atomic.Int64 // when the last chunk arrived, in Unix nanoseconds
+}
+
+type chunk struct {
+	at   time.Time
+	text []byte
+}
+
+// carry takes what the terminal sends until it is closed.
+func (l *slowLine) carry(from io.Reader) {
+	defer close(l.chunks)
+	for {
+		buf := make([]byte, 256)
+		n, err := from.Read(buf)
+		if n > 0 {
+			at := time.Now().Add(l.delay)
+			l.last.Store(at.UnixNano())
+			l.chunks <- chunk{at, buf[:n]}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Read is the program's end.
+func (l *slowLine) Read(p []byte) (int, error) {
+	if len(l.rest) == 0 {
+		c, ok := <-l.chunks
+		if !ok {
+			return 0, io.EOF
+		}
+		time.Sleep(time.Until(c.at))
+		l.rest = c.text
+	}
+	n := copy(p, l.rest)
+	l.rest = l.rest[n:]
+	return n, nil
+}
+
+// resize changes the window, and reports it as terminals do that can (mode 2048).
+func (term *terminal) resize(w, h int) {
+	term.em.Resize(w, h)
+	term.press(fmt.Sprintf("\x1b[48;%d;%d;0;0t", h, w))
+}
+
 // open starts a login on a fresh terminal. It must be called in a bubble.
-func open(t *testing.T, w, h int, o LoginOptions) *terminal {
+func open(t *testing.T, w, h int, o LoginOptions, delay ...time.Duration) *terminal {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	term := &terminal{t: t, em: vt.NewSafeEmulator(w, h), cancel: cancel, ended: make(chan struct{})}
-	o.Input, o.Output, o.width, o.height = term.em, lineEnds{term.em}, w, h
+	term.keyboard = &slowLine{chunks: make(chan chunk, 1000)}
+	for _, d := range delay {
+		term.keyboard.delay = d
+	}
+	go term.keyboard.carry(term.em)
+	o.Input, o.Output, o.width, o.height = term.keyboard, outlet{term}, w, h
 	if o.Environ == nil {
 		o.Environ = []string{"TERM=xterm-256color", "LANG=C.UTF-8"}
 	}
@@ -72,6 +146,7 @@ func open(t *testing.T, w, h int, o LoginOptions) *terminal {
 	go func() {
 		defer close(term.ended)
 		term.result, term.err = Login(ctx, o)
+		term.endedAt = time.Now()
 	}()
 	time.Sleep(200 * time.Millisecond)
 	t.Cleanup(func() { cancel(nil) })
@@ -146,7 +221,8 @@ func (term *terminal) hides(unwanted string) {
 	}
 }
 
-// wait waits for the program's end, at most a virtual minute.
+// wait waits for the program's end, at most a virtual minute, and looks at what
+// it left behind.
 func (term *terminal) wait() {
 	term.t.Helper()
 	select {
@@ -154,10 +230,39 @@ func (term *terminal) wait() {
 	case <-time.After(time.Minute):
 		term.t.Fatalf("the screen does not end:\n%s", term.text())
 	}
+	time.Sleep(time.Minute) // timers that nobody waits for
+	if last := time.Unix(0, term.keyboard.last.Load()); last.After(term.endedAt) {
+		term.t.Errorf("an answer of the terminal came %v after the end: it is left to the shell", last.Sub(term.endedAt))
+	}
+	if term.em.IsAltScreen() || term.em.CursorHidden() {
+		term.t.Errorf("not restored: alternate screen %v, cursor hidden %v", term.em.IsAltScreen(), term.em.CursorHidden())
+	}
+	behind := term.scrollback() + term.text() + term.alternate
+	for _, secret := range []string{"7KQ4ZP", "https://", "█"} {
+		if strings.Contains(behind, secret) {
+			term.t.Errorf("%s is left behind:\n%s", secret, behind)
+		}
+	}
+	if term.alternate != "\n" {
+		term.t.Errorf("the alternate screen was not used, or not cleared: %q", term.alternate)
+	}
 	if err := term.em.Close(); err != nil {
 		term.t.Error(err)
 	}
-	time.Sleep(time.Minute) // timers that nobody waits for
+}
+
+// scrollback is what has left the screen at its upper edge.
+func (term *terminal) scrollback() string {
+	var b strings.Builder
+	for y := range term.em.ScrollbackLen() {
+		for x := range term.em.Width() {
+			if c := term.em.ScrollbackCellAt(x, y); c != nil {
+				b.WriteString(c.Content)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // A theme is a terminal's own pair of colours.

@@ -1,7 +1,10 @@
 package tui
 
 import (
+	"fmt"
+	"net/url"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
@@ -78,6 +81,36 @@ func (l line) pad(w int) line {
 	return l
 }
 
+// marked is text that begins with its state, and wraps beside it where there is
+// room.
+func marked(l look, state, text string, w int) []line {
+	indent := len(state) + 1
+	if w < 30 {
+		indent = 0
+	}
+	rows := fold(text, w-indent)
+	if indent == 0 {
+		rows = fold(state+" "+text, w)
+	}
+	var lines []line
+	for i, row := range rows {
+		switch {
+		case i == 0 && indent > 0:
+			lines = append(lines, mark(l, state, row))
+		case i == 0 && len(row) > len(state):
+			lines = append(lines, mark(l, state, row[len(state)+1:]))
+		default:
+			lines = append(lines, say(strings.Repeat(" ", indent)+row))
+		}
+	}
+	return lines
+}
+
+// mark is a row that begins with its state.
+func mark(l look, state, text string) line {
+	return line{{text: state, look: l}, {text: " " + text}}
+}
+
 // fold breaks text into lines of at most w columns, at blanks where it can.
 func fold(text string, w int) []string {
 	if w < 1 {
@@ -145,4 +178,36 @@ func asciiOnly(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// minutes writes m:ss, rounded up to a whole second.
+func minutes(d time.Duration) string {
+	s := int((max(d, 0) + time.Second - 1) / time.Second)
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// seconds writes whole seconds.
+func seconds(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds())) }
+
+// sentence begins with a capital and ends with a full stop.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	if s[0] >= 'a' && s[0] <= 'z' {
+		s = string(s[0]-'a'+'A') + s[1:]
+	}
+	if last := s[len(s)-1]; last != '.' && last != '!' && last != '?' {
+		s += "."
+	}
+	return s
+}
+
+// host is the part of an address that people compare.
+func host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return clean(address)
+	}
+	return clean(u.Host)
 }

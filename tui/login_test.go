@@ -1,6 +1,9 @@
 package tui
 
 import (
+	"context"
+	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -272,5 +275,63 @@ func TestCancelledContext(t *testing.T) {
 			t.Errorf("error %v", term.err)
 		}
 		term.hides("7KQ4ZP")
+	})
+}
+
+// A login that ends before the terminal has answered waits for the answers, on a
+// slow line too, and for a terminal that never answers it does not wait long.
+func TestLateReplies(t *testing.T) {
+	for _, delay := range []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			term := open(t, 80, 24, LoginOptions{Server: "matrix.org", Start: func(context.Context, string) <-chan flow.Event {
+				events := make(chan flow.Event, 1)
+				events <- doneEvent()
+				close(events)
+				return events
+			}}, delay)
+			term.wait()
+			term.shows("[ok] Logged in as @alice:matrix.org")
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		out := &lineLog{}
+		_, err := Login(t.Context(), LoginOptions{Server: "matrix.org", Input: silent{t.Context()}, Output: out, width: 80, height: 24,
+			Environ: []string{"TERM=xterm"}, Start: func(context.Context, string) <-chan flow.Event {
+				events := make(chan flow.Event, 1)
+				events <- doneEvent()
+				close(events)
+				return events
+			}})
+		if took := time.Since(begin); err != nil || took > 2*time.Second {
+			t.Errorf("%v, after %v", err, took)
+		}
+	})
+}
+
+// A silent terminal answers nothing.
+type silent struct{ ctx context.Context }
+
+func (s silent) Read([]byte) (int, error) {
+	<-s.ctx.Done()
+	return 0, io.EOF
+}
+
+func TestResize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		link := address(45)
+		term, a := opened(t, 80, 24, link, LoginOptions{})
+		for _, size := range [][2]int{{40, 24}, {20, 5}, {80, 24}, {1, 1}, {120, 40}, {80, 24}} {
+			term.resize(size[0], size[1])
+			switch got, err := scan(term.picture(themes()[1])); {
+			case size[0] >= 40 && (err != nil || got != link):
+				t.Errorf("%v: read %q, %v\n%s", size, got, err, term.text())
+			case size[0] == 20 && !strings.Contains(term.text(), "7KQ4ZP"):
+				t.Errorf("%v: no code:\n%s", size, term.text())
+			}
+		}
+		a.play()
+		term.press("q")
+		term.wait()
 	})
 }

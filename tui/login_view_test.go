@@ -19,11 +19,15 @@ import (
 
 // checkFrame looks at what is true of every frame: it fits the window, and holds
 // no escape that is not ours.
-func checkFrame(t *testing.T, m model) string {
+func checkFrame(t *testing.T, m loginModel) string {
 	t.Helper()
-	content := strings.TrimSuffix(m.View().Content, "\n")
+	return checkText(t, m, m.View().Content)
+}
+
+func checkText(t *testing.T, m loginModel, content string) string {
+	t.Helper()
 	rows := strings.Split(content, "\n")
-	if content != "" && len(rows) > m.h && m.phase != left {
+	if content != "" && len(rows) > m.h {
 		t.Fatalf("phase %d: %d rows at %dx%d:\n%s", m.phase, len(rows), m.w, m.h, content)
 	}
 	for _, r := range rows {
@@ -40,9 +44,9 @@ func checkFrame(t *testing.T, m model) string {
 }
 
 // at makes a model as it is when the code is shown, without a program.
-func at(t *testing.T, w, h int, link string) model {
+func at(t *testing.T, w, h int, link string) loginModel {
 	t.Helper()
-	m := newModel(t.Context(), LoginOptions{Server: "matrix.org", Environ: []string{"TERM=xterm", "LANG=C.UTF-8"},
+	m := newLogin(t.Context(), []string{"TERM=xterm", "LANG=C.UTF-8"}, LoginOptions{Server: "matrix.org",
 		Start: func(context.Context, string) <-chan flow.Event { return make(chan flow.Event) }})
 	m.w, m.h = w, h
 	m, _ = m.begin()
@@ -55,13 +59,13 @@ func TestWindows(t *testing.T) {
 			for _, chars := range []int{30, 45, 60, 80, 120, 200, 3000} {
 				link := address(chars)
 				m := at(t, size[0], size[1], link)
-				for _, set := range []func(model) model{
-					func(m model) model { return m },
-					func(m model) model { m.help = true; return m },
-					func(m model) model {
+				for _, set := range []func(loginModel) loginModel{
+					func(m loginModel) loginModel { return m },
+					func(m loginModel) loginModel { m.help = true; return m },
+					func(m loginModel) loginModel {
 						return m.record(flow.Event{Kind: flow.EventOffline, Retry: m.now.Add(time.Minute)})
 					},
-					func(m model) model { return m.record(flow.Event{Kind: flow.EventWarning, Text: "beware"}) },
+					func(m loginModel) loginModel { return m.record(flow.Event{Kind: flow.EventWarning, Text: "beware"}) },
 				} {
 					m := set(m)
 					checkLink(t, checkFrame(t, m), m, link)
@@ -73,7 +77,7 @@ func TestWindows(t *testing.T) {
 
 // checkLink wants the link whole or not at all, and the code wherever there is
 // room for more than nothing.
-func checkLink(t *testing.T, text string, m model, link string) {
+func checkLink(t *testing.T, text string, m loginModel, link string) {
 	t.Helper()
 	name := fmt.Sprintf("%dx%d, %d characters", m.w, m.h, len(link))
 	rows := strings.Split(text, "\n")
@@ -130,13 +134,40 @@ func TestWhereQRCodesAre(t *testing.T) {
 	}
 }
 
+// Whatever else there is to say, link, code and QR code stay together.
+func TestTogether(t *testing.T) {
+	states := map[string]func(loginModel) loginModel{
+		"waiting": func(m loginModel) loginModel { return m },
+		"hint":    func(m loginModel) loginModel { m.since = m.since.Add(-hintAfter); return m },
+		"note":    func(m loginModel) loginModel { m.canvas = m.remark("Link sent to the clipboard."); return m },
+		"offline": func(m loginModel) loginModel {
+			return m.record(flow.Event{Kind: flow.EventOffline, Retry: m.now.Add(8 * time.Second)})
+		},
+		"an account": func(m loginModel) loginModel { m.server = "@alice:matrix.org"; return m },
+	}
+	for _, tt := range [][3]int{{80, 24, 30}, {80, 24, 45}, {80, 24, 60}, {80, 24, 80}, {80, 24, 120}, {40, 24, 30}, {40, 24, 45}} {
+		for name, set := range states {
+			synctest.Test(t, func(t *testing.T) {
+				link := address(tt[2])
+				m := set(at(t, tt[0], tt[1], link))
+				text := checkFrame(t, m)
+				checkLink(t, text, m, link)
+				if !strings.Contains(text, "█") || !strings.Contains(strings.Join(strings.Fields(text), ""), m.shown.Code.UserCode) {
+					t.Errorf("%v, %s:\n%s", tt, name, text)
+				}
+			})
+		}
+	}
+}
+
 func TestNoColour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := at(t, 80, 24, address(45))
 		m.palette = newPalette(environ{"TERM=xterm", "NO_COLOR=yes"})
 		m.err = errNoReason
-		for _, p := range []phase{failed, storing, left} {
-			if c := m.enter(p).View().Content; strings.Contains(c, "[32m") || strings.Contains(c, "31m") {
+		for _, p := range []loginPhase{failed, storing, left} {
+			m := m.enter(p)
+			if c := m.View().Content + m.palette.paint(m.result()); strings.Contains(c, "[32m") || strings.Contains(c, "31m") {
 				t.Errorf("phase %d has colours: %q", p, c)
 			}
 		}
@@ -157,12 +188,13 @@ func TestTicks(t *testing.T) {
 		if m.View().Content != before {
 			t.Error("drawn anew within a second")
 		}
-		m.ticking = false
-		m, cmd := m.tick()
-		if cmd == nil || !m.ticking {
+		var cmd tea.Cmd
+		m.tickAt = time.Time{}
+		m.canvas, cmd = m.tick(m.next())
+		if cmd == nil || m.tickAt.IsZero() {
 			t.Fatal("the countdown does not tick")
 		}
-		if _, again := m.tick(); again != nil {
+		if _, again := m.tick(m.next()); again != nil {
 			t.Error("two ticks under way")
 		}
 		cmd()
@@ -170,10 +202,10 @@ func TestTicks(t *testing.T) {
 		if m.View().Content == before {
 			t.Error("not drawn anew after a second")
 		}
-		for _, p := range []phase{asking, failed, expired, handing, left} {
+		for _, p := range []loginPhase{asking, failed, expired, handing, left} {
 			m := m.enter(p)
-			m.ticking = false
-			if _, cmd := m.tick(); cmd != nil {
+			m.tickAt = time.Time{}
+			if _, cmd := m.tick(m.next()); cmd != nil {
 				t.Errorf("phase %d ticks", p)
 			}
 		}
@@ -182,7 +214,7 @@ func TestTicks(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		press := func(m model, k tea.Key) (model, tea.Cmd) { return m.Update(tea.KeyPressMsg(k)) }
+		press := func(m loginModel, k tea.Key) (loginModel, tea.Cmd) { return m.Update(tea.KeyPressMsg(k)) }
 		m := at(t, 80, 24, address(45))
 		next, cmd := press(m, tea.Key{Code: 'c', Text: "c"})
 		if cmd == nil || !strings.Contains(checkFrame(t, next), "Link sent to the clipboard.") {
@@ -267,7 +299,7 @@ func TestHostileText(t *testing.T) {
 			m.note = clean(evil)
 			checkFrame(t, m.enter(p))
 		}
-		checkFrame(t, m.record(d).enter(left))
+		checkText(t, m, m.palette.paint(m.record(d).enter(left).result()))
 
 		for _, c := range []flow.Code{
 			{UserCode: evil, VerificationURI: "https://a.example"},
@@ -287,23 +319,26 @@ func TestHostileText(t *testing.T) {
 
 // The screens as they were looked at. Set UPDATE to write them anew.
 func TestGolden(t *testing.T) {
-	pages := map[string]func(model) model{
-		"ask":      func(m model) model { m.field = newField("matrix.org"); return m.enter(asking) },
-		"discover": func(m model) model { m.step = flow.EventDiscover; m.found = flow.Event{}; return m.enter(discovering) },
-		"register": func(m model) model { m.step = flow.EventRegister; return m.enter(discovering) },
-		"code":     func(m model) model { return m },
-		"offline": func(m model) model {
+	pages := map[string]func(loginModel) loginModel{
+		"ask": func(m loginModel) loginModel { m.field = newField("matrix.org"); return m.enter(asking) },
+		"discover": func(m loginModel) loginModel {
+			m.step = flow.EventDiscover
+			m.found = flow.Event{}
+			return m.enter(discovering)
+		},
+		"register": func(m loginModel) loginModel { m.step = flow.EventRegister; return m.enter(discovering) },
+		"code":     func(m loginModel) loginModel { return m },
+		"offline": func(m loginModel) loginModel {
 			return m.record(flow.Event{Kind: flow.EventOffline, Retry: m.now.Add(8 * time.Second)})
 		},
-		"hint":    func(m model) model { m.since = m.since.Add(-2 * time.Minute); return m },
-		"help":    func(m model) model { m.help = true; return m },
-		"storing": func(m model) model { return m.enter(storing) },
-		"failed": func(m model) model {
+		"hint":    func(m loginModel) loginModel { m.since = m.since.Add(-2 * time.Minute); return m },
+		"help":    func(m loginModel) loginModel { m.help = true; return m },
+		"storing": func(m loginModel) loginModel { return m.enter(storing) },
+		"failed": func(m loginModel) loginModel {
 			m.err = &flow.Error{Op: "log in", Problem: "the login was declined or refused at account.matrix.org", Code: "access_denied"}
 			return m.enter(failed)
 		},
-		"expired": func(m model) model { return m.enter(expired) },
-		"done":    func(m model) model { return m.record(doneEvent()).enter(left) },
+		"expired": func(m loginModel) loginModel { return m.enter(expired) },
 	}
 	for name, page := range pages {
 		for _, size := range [][2]int{{80, 24}, {40, 24}, {20, 5}} {

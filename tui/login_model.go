@@ -11,34 +11,32 @@ import (
 	"github.com/mxauth/mxauth/flow"
 )
 
-// A phase is what the screen is about.
-type phase int
+// A loginPhase is what the screen is about.
+type loginPhase int
 
 const (
-	asking      phase = iota // for the server's name
-	discovering              // finding the server, registering, asking for a code
-	waiting                  // the code is shown
-	storing                  // approved
-	failed                   // m.err says why
-	expired                  // the code ran out
-	renewing                 // the old attempt is being ended, a new one follows
-	quitting                 // the attempt is being ended, then the screen
-	handing                  // plain lines are about to go on with the attempt
-	handed                   // they may
-	left                     // the result is all that is drawn
+	asking      loginPhase = iota // for the server's name
+	discovering                   // finding the server, registering, asking for a code
+	waiting                       // the code is shown
+	storing                       // approved
+	failed                        // m.err says why
+	expired                       // the code ran out
+	renewing                      // the old attempt is being ended, a new one follows
+	quitting                      // the attempt is being ended, then the screen
+	handing                       // plain lines are about to go on with the attempt
+	handed                        // they may
+	left                          // the result is all that is drawn
 )
 
 var errNoReason = errors.New("the login ended without a reason")
 
-// A model is the state of the screen. It is a value: Update returns a new one.
-type model struct {
+// A loginModel is the state of the login screen. It is a value: Update returns a new one.
+type loginModel struct {
+	canvas
 	options LoginOptions
 	base    context.Context // parent of every attempt
-	palette palette
-	now     time.Time // when the last message came
-	w, h    int
 
-	phase   phase
+	phase   loginPhase
 	since   time.Time // when it began
 	server  string    // as it was given
 	field   field
@@ -53,24 +51,13 @@ type model struct {
 	warnings []flow.Event
 	last     flow.Event // EventDone or EventError
 	err      error      // why it is over
-
-	note    string // about the last key
-	noteEnd time.Time
-	help    bool
-	hidden  bool // the program is about to be suspended
-	ticking bool // a tickMsg is on its way
 }
 
-// The messages of the screen itself.
-type (
-	beginMsg  struct{}
-	tickMsg   struct{}
-	openedMsg struct{ err error }
-)
+// beginMsg begins the first attempt.
+type beginMsg struct{}
 
-func newModel(base context.Context, o LoginOptions) model {
-	m := model{options: o, base: base, server: o.Server, palette: newPalette(o.Environ), field: newField("")}
-	m.now = time.Now()
+func newLogin(base context.Context, env environ, o LoginOptions) loginModel {
+	m := loginModel{canvas: newCanvas(env), options: o, base: base, server: o.Server}
 	if m.server == "" {
 		return m.enter(asking)
 	}
@@ -78,13 +65,13 @@ func newModel(base context.Context, o LoginOptions) model {
 }
 
 // enter begins a phase.
-func (m model) enter(p phase) model {
+func (m loginModel) enter(p loginPhase) loginModel {
 	m.phase, m.since, m.help = p, m.now, false
 	return m
 }
 
 // Init begins the login, if it is known where.
-func (m model) Init() tea.Cmd {
+func (m loginModel) Init() tea.Cmd {
 	if m.phase == asking {
 		return nil
 	}
@@ -92,26 +79,21 @@ func (m model) Init() tea.Cmd {
 }
 
 // over reports whether the last frame is drawn.
-func (m model) over() bool { return m.phase == left || m.phase == handed }
+func (m loginModel) over() bool { return m.phase == left || m.phase == handed }
 
 // Update takes one message and keeps the clock ticking.
-func (m model) Update(msg tea.Msg) (model, tea.Cmd) {
-	m.now = time.Now()
-	if size, ok := msg.(tea.WindowSizeMsg); ok {
-		m.w, m.h = size.Width, size.Height
-	}
+func (m loginModel) Update(msg tea.Msg) (loginModel, tea.Cmd) {
+	m.canvas = m.take(msg)
 	if m.over() {
 		return m, nil
 	}
 	m, cmd := m.handle(msg)
-	m, tick := m.tick()
-	if tick != nil {
-		cmd = tea.Batch(cmd, tick)
-	}
-	return m, cmd
+	var tick tea.Cmd
+	m.canvas, tick = m.tick(m.next())
+	return m, tea.Batch(cmd, tick)
 }
 
-func (m model) handle(msg tea.Msg) (model, tea.Cmd) {
+func (m loginModel) handle(msg tea.Msg) (loginModel, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.KeyPressMsg:
 		return m.press(msg)
@@ -119,19 +101,12 @@ func (m model) handle(msg tea.Msg) (model, tea.Cmd) {
 		if m.phase == asking {
 			m.field = m.field.insert(msg.Content)
 		}
-	case tickMsg:
-		m.ticking = false
-		if !m.now.Before(m.noteEnd) && !m.noteEnd.IsZero() {
-			m.note, m.noteEnd = "", time.Time{}
-		}
 	case beginMsg:
 		return m.begin()
-	case tea.ResumeMsg:
-		m.hidden = false
 	case stopMsg:
 		return m.quit(msg.cause)
 	case openedMsg:
-		return m.pageOpened(msg.err), nil
+		m.canvas = m.opened(msg.err)
 	default:
 		return m.progress(msg)
 	}
@@ -139,7 +114,7 @@ func (m model) handle(msg tea.Msg) (model, tea.Cmd) {
 }
 
 // progress takes the messages of the attempt; those of older ones are void.
-func (m model) progress(msg tea.Msg) (model, tea.Cmd) {
+func (m loginModel) progress(msg tea.Msg) (loginModel, tea.Cmd) {
 	switch msg := msg.(type) {
 	case startedMsg:
 		if msg.number == m.attempt.number {
@@ -166,7 +141,7 @@ func (m model) progress(msg tea.Msg) (model, tea.Cmd) {
 }
 
 // event takes one event and reads on.
-func (m model) event(e flow.Event) (model, tea.Cmd) {
+func (m loginModel) event(e flow.Event) (loginModel, tea.Cmd) {
 	m = m.record(e)
 	if m.phase == handing {
 		return m.enter(handed), nil
@@ -183,7 +158,7 @@ func (m model) event(e flow.Event) (model, tea.Cmd) {
 }
 
 // record notes what an event tells.
-func (m model) record(e flow.Event) model {
+func (m loginModel) record(e flow.Event) loginModel {
 	switch e.Kind {
 	case flow.EventDiscover, flow.EventRegister:
 		m.step = e.Kind
@@ -209,7 +184,7 @@ func (m model) record(e flow.Event) model {
 }
 
 // move goes to the phase that an event leads to.
-func (m model) move(e flow.Event) model {
+func (m loginModel) move(e flow.Event) loginModel {
 	switch e.Kind {
 	case flow.EventCode:
 		if err := presentable(e.Code); err != nil {
@@ -226,7 +201,7 @@ func (m model) move(e flow.Event) model {
 }
 
 // fail shows why an attempt is over. The first reason stays.
-func (m model) fail(err error) model {
+func (m loginModel) fail(err error) loginModel {
 	if m.err != nil {
 		return m
 	}
@@ -246,7 +221,7 @@ func (m model) fail(err error) model {
 }
 
 // ended is called when the attempt's channel is closed, or given up.
-func (m model) ended() (model, tea.Cmd) {
+func (m loginModel) ended() (loginModel, tea.Cmd) {
 	m.attempt.over = true
 	switch m.phase {
 	case quitting:
@@ -271,27 +246,19 @@ func presentable(c flow.Code) error {
 	return nil
 }
 
-// counting reports whether something on the screen changes with time alone.
-func (m model) counting() bool {
+// next is how long the screen stays as it is; 0 if it does not change with time.
+func (m loginModel) next() time.Duration {
 	switch m.phase {
-	case discovering, waiting, storing, renewing, quitting:
-		return !m.hidden
+	case discovering, storing, renewing, quitting:
+		return time.Second - m.now.Sub(m.since)%time.Second
+	case waiting:
+		if odd := m.left() % time.Second; odd > 0 {
+			return odd
+		}
+		return time.Second
 	}
-	return false
-}
-
-// tick arranges for the next whole second, once.
-func (m model) tick() (model, tea.Cmd) {
-	if m.ticking || !m.counting() {
-		return m, nil
-	}
-	m.ticking = true
-	d := time.Second - m.now.Sub(m.since)%time.Second
-	if left := m.left(); m.phase == waiting && left > 0 && left%time.Second > 0 {
-		d = left % time.Second
-	}
-	return m, tea.Tick(d, func(time.Time) tea.Msg { return tickMsg{} })
+	return 0
 }
 
 // left is how long the code is good.
-func (m model) left() time.Duration { return max(0, m.shown.Code.Expiry.Sub(m.now)) }
+func (m loginModel) left() time.Duration { return max(0, m.shown.Code.Expiry.Sub(m.now)) }
