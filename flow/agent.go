@@ -17,13 +17,13 @@ const (
 	clientURI  = "https://github.com/mxauth/mxauth"
 )
 
-// requestTimeout bounds one request, from the first byte out to the last in.
+// requestTimeout bounds one request, from looking up the host to the last byte.
 const requestTimeout = 10 * time.Second
 
 // An Agent makes the requests. The zero Agent works; it is safe for concurrent
 // use as long as its fields are not changed.
 type Agent struct {
-	HTTP    *http.Client // nil: one that NewHTTPClient made. Redirects are never followed by it.
+	HTTP    *http.Client // its Transport is used, and nothing else of it; nil: one that NewHTTPClient made
 	Version string       // of the program, for the User-Agent; empty: "dev"
 	Log     *slog.Logger // told of every request at level Debug, without secrets; nil: silent
 }
@@ -46,16 +46,14 @@ func NewHTTPClient() *http.Client {
 // that connections are used again.
 var sharedClient = sync.OnceValue(NewHTTPClient)
 
-// client returns the HTTP client with redirects handed back as answers.
-func (a *Agent) client() *http.Client {
-	hc := a.HTTP
-	if hc == nil {
-		hc = sharedClient()
+// transport returns what makes one request and follows no redirect. The Client
+// around it is left out on purpose: it chokes on a Location that it cannot read,
+// where a redirect is to be refused.
+func (a *Agent) transport() http.RoundTripper {
+	if a.HTTP != nil && a.HTTP.Transport != nil {
+		return a.HTTP.Transport
 	}
-	c := *hc
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	c.Jar = nil
-	return &c
+	return sharedClient().Transport
 }
 
 // userAgent is what Matrix servers show to people: with a device name it

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -57,23 +58,13 @@ func TestDiscoverRefuses(t *testing.T) {
 	}{
 		"well-known 500":          {map[string][]reply{wellKnownURL: {{status: 500}}}, KindTemporary},
 		"well-known 403":          {map[string][]reply{wellKnownURL: {{status: 403}}}, KindInvalid},
-		"well-known empty":        {map[string][]reply{wellKnownURL: ok("")}, KindInvalid},
-		"well-known an array":     {map[string][]reply{wellKnownURL: ok("[]")}, KindInvalid},
-		"well-known null":         {map[string][]reply{wellKnownURL: ok("null")}, KindInvalid},
-		"well-known HTML":         {map[string][]reply{wellKnownURL: ok("<html>")}, KindInvalid},
 		"no base_url":             {map[string][]reply{wellKnownURL: ok("{}")}, KindInvalid},
 		"base_url over http":      {map[string][]reply{wellKnownURL: ok(`{"m.homeserver":{"base_url":"http://example.org"}}`)}, KindInvalid},
-		"duplicate keys":          {map[string][]reply{wellKnownURL: ok(`{"m.homeserver":{"base_url":"https://a.org","base_url":"https://b.org"}}`)}, KindInvalid},
-		"BOM":                     {map[string][]reply{wellKnownURL: ok("\ufeff{}")}, KindInvalid},
-		"deep":                    {map[string][]reply{wellKnownURL: ok(strings.Repeat(`{"a":`, 100_000))}, KindInvalid},
-		"10 MiB":                  {map[string][]reply{wellKnownURL: ok(strings.Repeat(" ", 10<<20))}, KindInvalid},
-		"trailing data":           {map[string][]reply{wellKnownURL: ok(`{"m.homeserver":{"base_url":"https://example.org"}} {}`)}, KindInvalid},
 		"redirect in a circle":    {map[string][]reply{wellKnownURL: circle}, KindInvalid},
 		"redirect to http":        {map[string][]reply{wellKnownURL: {{status: 302, header: "Location: http://127.0.0.1/x"}}}, KindInvalid},
 		"redirect to nowhere":     {map[string][]reply{wellKnownURL: {{status: 302}}}, KindInvalid},
 		"host is down":            {map[string][]reply{wellKnownURL: {{}}}, KindTemporary},
 		"metadata 503":            {map[string][]reply{stableURL: {{status: 503}}}, KindTemporary},
-		"metadata HTML":           {map[string][]reply{stableURL: ok("<html>")}, KindInvalid},
 		"issuer over http":        {map[string][]reply{stableURL: ok(strings.Replace(metaBody, "https://auth.example.org/\"", "http://auth.example.org/\"", 1))}, KindInvalid},
 		"issuer with a query":     {map[string][]reply{stableURL: ok(strings.Replace(metaBody, "org/\"", "org/?x\"", 1))}, KindInvalid},
 		"token with user info":    {map[string][]reply{stableURL: ok(strings.Replace(metaBody, "auth.example.org/token", "u:p@auth.example.org/token", 1))}, KindInvalid},
@@ -118,59 +109,131 @@ func TestNameWithPort(t *testing.T) {
 	}
 }
 
-func TestBegin(t *testing.T) {
-	registered := `{"client_id":"c1","grant_types":["authorization_code"]}`
-	refused := reply{status: 401, body: `{"error":"unauthorized_client"}`}
-	for name, tt := range map[string]struct {
-		register, device []reply
-		registrations    int
-		want             Kind
-	}{
-		"usual":                            {ok(registered), ok(codeBody), 1, KindBug},
-		"stale registration":               {[]reply{{status: 201, body: registered}, {status: 201, body: `{"client_id":"c2"}`}}, []reply{refused, {status: 200, body: codeBody}}, 2, KindBug},
-		"grant is off":                     {ok(registered), []reply{refused}, 2, KindUnsupported},
-		"registration refused":             {[]reply{{status: 400, body: `{"error":"invalid_client_metadata","error_description":"no\u001b"}`}}, nil, 1, KindRefused},
-		"registration closed":              {[]reply{{status: 403, body: `{"error":"insufficient_scope"}`}}, nil, 1, KindRefused},
-		"registration 429":                 {[]reply{{status: 429, body: `{"errcode":"M_LIMIT_EXCEEDED"}`}}, nil, 1, KindTemporary},
-		"no client_id":                     {ok(`{}`), nil, 1, KindInvalid},
-		"client_id with a newline":         {ok(`{"client_id":"a\nb"}`), nil, 1, KindInvalid},
-		"client_id of 1 MiB":               {ok(`{"client_id":"` + strings.Repeat("a", 1<<19) + `"}`), nil, 1, KindInvalid},
-		"code without a device_code":       {ok(registered), ok(strings.Replace(codeBody, `"dc"`, `""`, 1)), 1, KindInvalid},
-		"user_code with an escape":         {ok(registered), ok(strings.Replace(codeBody, "ABC123", `A\u001b[0m`, 1)), 1, KindInvalid},
-		"user_code of 500":                 {ok(registered), ok(strings.Replace(codeBody, "ABC123", strings.Repeat("A", 500), 1)), 1, KindInvalid},
-		"verification_uri: javascript":     {ok(registered), ok(strings.Replace(codeBody, "https://auth.example.org/link", "javascript:x", 1)), 1, KindInvalid},
-		"verification_uri elsewhere":       {ok(registered), ok(strings.Replace(codeBody, "https://auth.example.org/link", "https://evil.test/link", 1)), 1, KindInvalid},
-		"verification_uri of a sibling":    {ok(registered), ok(strings.Replace(codeBody, "https://auth.example.org/link", "https://account.example.org/link", 1)), 1, KindBug},
-		"expires_in missing":               {ok(registered), ok(strings.Replace(codeBody, "expires_in", "x", 1)), 1, KindInvalid},
-		"expires_in negative":              {ok(registered), ok(strings.Replace(codeBody, "1200", "-5", 1)), 1, KindInvalid},
-		"interval is prose":                {ok(registered), ok(strings.Replace(codeBody, `"interval":5`, `"interval":"soon"`, 1)), 1, KindInvalid},
-		"bad scope at once (Continuwuity)": {ok(registered), []reply{{status: 400, body: `{"error":"invalid_grant"}`}}, 1, KindRefused},
+// S3: the error names the hop that leads astray, and nothing of it is asked.
+func TestDiscoverNamesTheHop(t *testing.T) {
+	for location, want := range map[string]string{
+		"http://example.org/x":                 "cdn.example.org redirects (302) to an address that is plain http",
+		"http://127.0.0.1/x":                   "cdn.example.org redirects (302) to an address that is not https",
+		"https://user:pw@example.org/":         "holds user information",
+		"javascript:alert(1)":                  "is not an https URL",
+		"//evil.test:0/":                       "has a malformed port",
+		"https://example.org/x#y":              "holds a fragment",
+		"":                                     "is not a URL",
+		"https://cdn.example.org/":             "redirects in a circle",
+		"\x1b[31m":                             "is not a URL",
+		"https://" + strings.Repeat("a", 3000): "is longer than 2048",
 	} {
-		sc := &script{replies: map[string][]reply{asURL + "register": tt.register, asURL + "device": tt.device}}
-		_, _, err := sc.agent().Begin(t.Context(), testServer(), Client{}, Registration{}, Request{Scope: ScopeAPI})
-		if tt.want == KindBug && err != nil {
-			t.Errorf("%s: %v", name, err)
-		} else if tt.want != KindBug {
-			wantKind(t, name, err, tt.want)
+		sc := &script{replies: map[string][]reply{
+			wellKnownURL:               {{status: 301, header: "Location: https://cdn.example.org/"}},
+			"https://cdn.example.org/": {{status: 302, header: "Location: " + location}},
+		}}
+		_, err := sc.agent().Discover(t.Context(), "example.org")
+		wantKind(t, location, err, KindInvalid)
+		if err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", location, err)
 		}
-		if n := sc.count(asURL + "register"); n != tt.registrations {
-			t.Errorf("%s: %d registrations", name, n)
+		if len(sc.seen) != 2 {
+			t.Errorf("%q: %d requests", location, len(sc.seen))
 		}
 	}
 }
 
-func TestCompleteURI(t *testing.T) {
-	for complete, kept := range map[string]bool{
-		"https://auth.example.org/link?code=ABC123":  true,
-		"https://auth.example.org/link?code=OTHER":   false,
-		"https://evil.test/link?code=ABC123":         false,
-		"http://auth.example.org/link?code=ABC123":   false,
-		"https://auth.example.org/link?code=ABC123#": false,
+// S7, S13: every address in the metadata is checked, and named if it is bad.
+func TestMetadataAddresses(t *testing.T) {
+	const good = `{"issuer":"https://auth.example.org/","token_endpoint":"https://auth.example.org/x","device_authorization_endpoint":"https://auth.example.org/x",
+		"registration_endpoint":"https://auth.example.org/x","revocation_endpoint":"https://auth.example.org/x","authorization_endpoint":"https://auth.example.org/x",
+		"userinfo_endpoint":"https://auth.example.org/x","account_management_uri":"https://auth.example.org/x"}`
+	discover := func(members map[string]any) (Server, error) {
+		body, err := json.Marshal(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return (&script{replies: map[string][]reply{stableURL: ok(string(body))}}).agent().Discover(t.Context(), "example.org")
+	}
+	members := func() (m map[string]any) {
+		if err := json.Unmarshal([]byte(good), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if _, err := discover(members()); err != nil {
+		t.Fatalf("as it is: %v", err)
+	}
+	bad := []string{"http://auth.example.org/", "http://127.0.0.1.evil.test/", "file:///etc/passwd", "javascript:alert(1)", "//auth.example.org/", "auth.example.org",
+		"https://u:p@auth.example.org/", "https:///x", "https://auth.example.org:0/", "https://auth.example.org:x/", "https://auth.example.org:65536/", "https://auth.example.org/#x",
+		"https://auth.example.org/\r\nX: y", "https://auth.example.org/\u202e", "https://auth example.org/", "https://auth.example.org/" + strings.Repeat("x", 8<<10)}
+	for name := range members() {
+		more := []string{}
+		if name == "issuer" {
+			more = []string{"", "https://auth.example.org/?tenant=1", "https://auth.example.org/?"}
+		}
+		for _, address := range append(more, bad...) {
+			m := members()
+			m[name] = address
+			_, err := discover(m)
+			wantKind(t, name+" "+address, err, KindInvalid)
+			if err != nil && (!strings.Contains(err.Error(), strings.TrimSuffix(name, "_uri")) || strings.Contains(err.Error(), "passwd")) {
+				t.Errorf("%s: the error does not name it, or repeats the address: %v", name, err)
+			}
+		}
+		m := members()
+		m[name] = 5
+		_, err := discover(m)
+		wantKind(t, name+" is a number", err, KindInvalid)
+	}
+}
+
+// S11: what a server does not offer is said, with what an administrator can do.
+func TestCheckDeviceLogin(t *testing.T) {
+	for name, tt := range map[string]struct {
+		drop       func(*Server)
+		registered bool
+		want       string // "" if the login can be
+	}{
+		"all there":                     {func(*Server) {}, false, ""},
+		"no device endpoint":            {func(s *Server) { s.Device = "" }, false, "does not offer device login"},
+		"no registration":               {func(s *Server) { s.Registration = "" }, false, "does not let programs register"},
+		"no registration, --client-id":  {func(s *Server) { s.Registration = "" }, true, ""},
+		"no device endpoint, client-id": {func(s *Server) { s.Device = "" }, true, "does not offer device login"},
 	} {
-		sc := &script{replies: map[string][]reply{asURL + "device": ok(strings.TrimSuffix(codeBody, "}") + `,"verification_uri_complete":"` + complete + `"}`)}}
-		c, err := start(t, sc)
-		if err != nil || (c.Link() == complete) != kept {
-			t.Errorf("%s: link %q, %v", complete, c.Link(), err)
+		s := testServer()
+		tt.drop(&s)
+		sc := &script{replies: map[string][]reply{asURL + "register": ok(`{"client_id":"c"}`), asURL + "device": ok(codeBody)}}
+		c := Client{}
+		if tt.registered {
+			c.ID = "given"
+		}
+		_, _, err := sc.agent().Begin(t.Context(), s, c, Registration{}, Request{Scope: ScopeAPI})
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		wantKind(t, name, err, KindUnsupported)
+		if !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "administrator") || len(sc.seen) != 0 {
+			t.Errorf("%s: %v, after %d requests", name, err, len(sc.seen))
+		}
+	}
+}
+
+func TestDiscoverIssuer(t *testing.T) {
+	const address = "https://id.example.org/realms/demo"
+	body := strings.Replace(metaBody, asURL+`"`, address+`"`, 1)
+	for issuer, want := range map[string]Kind{
+		address: KindBug, address + "/": KindBug,
+		"http://id.example.org/": KindUsage, address + "?x": KindUsage, "id.example.org": KindUsage, "": KindUsage,
+		"https://id.example.org/realms/other": KindInvalid,
+	} {
+		sc := &script{replies: map[string][]reply{
+			address + "/.well-known/openid-configuration":                          ok(body),
+			"https://id.example.org/realms/other/.well-known/openid-configuration": ok(body),
+		}}
+		s, err := sc.agent().DiscoverIssuer(t.Context(), issuer)
+		if want != KindBug {
+			wantKind(t, issuer, err, want)
+		} else if err != nil || s.Name != "id.example.org/realms/demo" || s.Matrix() || s.Issuer != address {
+			t.Errorf("%q: %v, %+v", issuer, err, s)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -38,8 +37,6 @@ func reason(err error) string {
 	switch {
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return "is behind a proxy that " + reason(op.Err)
-	case strings.Contains(err.Error(), "invalid proxy address"): // the text goes on with the proxy's password
-		return "cannot be reached: the proxy's address in the environment is malformed"
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "is not known to the name service"
 	case errors.As(err, &dns):
@@ -55,11 +52,8 @@ func reason(err error) string {
 	case errors.As(err, &op):
 		return "cannot be reached: " + Clean(op.Err.Error(), 120)
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return "gave no usable answer: " + Clean(err.Error(), 120)
+	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
+	return "gave no usable answer: " + Clean(text, 120)
 }
 
 // tlsTrouble words what is wrong with the server's TLS, "" if nothing is.

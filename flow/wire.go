@@ -90,7 +90,7 @@ func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer
 		secrets = append(secrets, NewSecret(credentials))
 	}
 	start, path := time.Now(), req.URL.EscapedPath()
-	resp, err := a.client().Do(req)
+	resp, err := a.transport().RoundTrip(req)
 	if err != nil {
 		a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", path, "failed", reason(err))
 		return answer{}, transportError(parent, op, req.URL.Host, err)
@@ -174,7 +174,7 @@ func codeLike(s string) bool {
 // refused, which encoding/json does not do.
 func (a answer) decode(v any) error {
 	if !a.whole {
-		return a.fail(KindInvalid, fmt.Sprintf("the answer is longer than %d bytes", bodyMax))
+		return a.fail(KindInvalid, fmt.Sprintf("%s answered %d with more than %d bytes", a.host, a.status, bodyMax))
 	}
 	if !a.object {
 		kind := a.media

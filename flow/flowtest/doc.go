@@ -30,9 +30,17 @@
 // A lost answer is the interesting one: the refresh token is consumed and the
 // client never learns its successor. MAS forgives that until the successor is
 // used; WithStrictRotation is a server that does not forgive and ends the
-// session. LockUser, EndSession, ExpireCode, ExpireToken, AuthDown and
-// SetDeviceGrant are what people and administrators do meanwhile. Requests,
-// Count and Succeeded say what the client did.
+// session. Where a revocation shall be answered and do nothing, inject Status(200)
+// at Revoke. WithLatency slows every request down. LockUser, EndSession, ExpireCode, ExpireToken, AuthDown and
+// SetDeviceGrant are what people and administrators do meanwhile.
+//
+// What the client did is counted: Count says how many requests came in at an
+// endpoint, Succeeded how many of them were carried out. Fifty processes with one
+// expired token that know of each other make
+//
+//	s.Succeeded(flowtest.Refresh) == 1
+//
+// and Requests has a line for each, without secrets.
 //
 // # Left out on purpose
 //

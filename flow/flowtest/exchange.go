@@ -52,6 +52,7 @@ func (s *Server) exchange(sd side, r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	f.delay = max(f.delay, s.conf.latency)
 	return f.around(s, r.Context(), func() answer {
 		s.mu.Lock()
 		defer s.mu.Unlock()

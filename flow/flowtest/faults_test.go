@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mxauth/mxauth/flow/flowtest"
@@ -127,54 +129,81 @@ func TestEdit(t *testing.T) {
 // TestSlowAnswers keeps a client waiting that goes away: before handling, after
 // it, and without end.
 func TestSlowAnswers(t *testing.T) {
-	each(t, func(t *testing.T, start func(...flowtest.Option) *flowtest.Server) {
-		for name, w := range map[string]struct {
-			fault   flowtest.Fault
-			handled int
-		}{
-			"Delay": {flowtest.Delay(time.Minute), 0},
-			"Hold":  {flowtest.Hold(time.Minute), 1},
-			"Hang":  {flowtest.Hang(), 0},
-		} {
-			s := start()
+	for name, w := range map[string]struct {
+		fault   flowtest.Fault
+		handled int
+	}{
+		"Delay": {flowtest.Delay(time.Minute), 0},
+		"Hold":  {flowtest.Hold(time.Minute), 1},
+		"Hang":  {flowtest.Hang(), 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := flowtest.New()
 			c := newTerminal(t, s)
 			_, refresh := c.login(deviceScope)
 			s.Inject(flowtest.Refresh, w.fault)
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second)
+			defer cancel()
 			req := c.form("oauth2/token", "grant_type", "refresh_token", "refresh_token", refresh).WithContext(ctx)
 			if _, _, _, err := c.try(req); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s: %v", name, err)
 			}
-			cancel()
 			if n := s.Succeeded(flowtest.Refresh); n != w.handled {
 				t.Errorf("%s: %d refreshes were handled", name, n)
+			}
+		})
+	}
+}
+
+// TestLatency has every request wait, and those that have a fault of their own as
+// long as the longer of the two.
+func TestLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := flowtest.New(flowtest.WithLatency(300 * time.Millisecond))
+		c := newTerminal(t, s)
+		s.Inject(flowtest.Versions, flowtest.Status(503), flowtest.Delay(time.Second), flowtest.Delay(time.Millisecond))
+		for _, want := range []time.Duration{300 * time.Millisecond, time.Second, 300 * time.Millisecond, 300 * time.Millisecond} {
+			begin := time.Now()
+			c.get(s.URL+"/_matrix/client/versions", "")
+			if took := time.Since(begin); took != want {
+				t.Errorf("took %v, want %v", took, want)
 			}
 		}
 	})
 }
 
-// TestCut cuts connections while an answer is held back, and closes the server
-// while another is.
+// TestCut ends requests whose answer never comes: the client goes away, its
+// connection is cut, the server is closed.
 func TestCut(t *testing.T) {
 	s := flowtest.NewServer()
+	defer s.Close()
 	c := newTerminal(t, s)
+	ctx, leave := context.WithCancel(t.Context())
+	if err := hanging(ctx, c, leave); !errors.Is(err, context.Canceled) {
+		t.Errorf("after leaving: %v", err)
+	}
 	for i, cut := range []func(){s.CloseClientConnections, s.Close} {
-		failed := make(chan error)
-		s.Inject(flowtest.Versions, flowtest.Hang())
-		before := s.Count(flowtest.Versions)
-		req := c.request(http.MethodGet, s.URL+"/_matrix/client/versions", "", "", "")
-		go func() {
-			_, _, _, err := c.try(req)
-			failed <- err
-		}()
-		for s.Count(flowtest.Versions) == before {
-			time.Sleep(time.Millisecond)
-		}
-		cut()
-		if err := <-failed; err == nil {
+		if err := hanging(t.Context(), c, cut); err == nil {
 			t.Errorf("%d: there was an answer", i)
 		}
 	}
+}
+
+// hanging makes a request that is never answered, calls cut as soon as it has
+// been sent, and returns how it ended.
+func hanging(ctx context.Context, c *terminal, cut func()) error {
+	sent := make(chan struct{})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
+	c.s.Inject(flowtest.Versions, flowtest.Hang())
+	req := c.request(http.MethodGet, c.s.URL+"/_matrix/client/versions", "", "", "").WithContext(ctx)
+	failed := make(chan error)
+	go func() {
+		_, _, _, err := c.try(req)
+		failed <- err
+	}()
+	<-sent
+	cut()
+	return <-failed
 }
 
 func TestAuthDown(t *testing.T) {

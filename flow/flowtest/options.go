@@ -16,6 +16,7 @@ type config struct {
 	tokenLifetime  time.Duration
 	codeLifetime   time.Duration
 	interval       time.Duration
+	latency        time.Duration
 }
 
 // defaults are those of MAS 1.22: access tokens of five minutes, codes of
@@ -60,6 +61,11 @@ func WithCodeLifetime(d time.Duration) Option { return func(c *config) { c.codeL
 // WithInterval sets the interval of the device authorization response, in whole
 // seconds; 0 leaves the member out, as RFC 8628 section 3.2 allows.
 func WithInterval(d time.Duration) Option { return func(c *config) { c.interval = d } }
+
+// WithLatency makes every request wait before it is handled, as on a slow line.
+// If the client goes away meanwhile, it never is. Delay and Hold do so for one
+// request.
+func WithLatency(d time.Duration) Option { return func(c *config) { c.latency = d } }
 
 // WithAddr sets where the homeserver listens. The default is a free port of
 // 127.0.0.1.
