@@ -118,6 +118,13 @@ func (a *app) agent() *flow.Agent {
 	return g
 }
 
+// refresh is the agent's, told to whoever wants to know (-v). The agent is made
+// when it is needed: most tokens are printed without it.
+func (a *app) refresh(ctx context.Context, s flow.Session) (flow.Session, error) {
+	a.detail("Refreshing the token at %s.", s.Server.Name)
+	return a.agent().Refresh(ctx, s)
+}
+
 // say tells the person something; a stderr that is gone is nobody to tell.
 func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
 

@@ -31,15 +31,15 @@ func (a *app) refreshCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.refresh(cmd.Context(), k, e)
+			return a.refreshOne(cmd.Context(), k, e)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every session that is not ended")
 	return cmd
 }
 
-func (a *app) refresh(ctx context.Context, k *keystore.Keystore, e keystore.Entry) error {
-	_, err := k.Update(ctx, e, a.agent().Refresh)
+func (a *app) refreshOne(ctx context.Context, k *keystore.Keystore, e keystore.Entry) error {
+	_, err := k.Update(ctx, e, a.refresh)
 	if err == nil {
 		a.say("Refreshed %s.", e.Name)
 	}
@@ -57,7 +57,7 @@ func (a *app) refreshAll(ctx context.Context, k *keystore.Keystore) error {
 			continue
 		}
 		a.session, a.host = e.Name, e.Server
-		if err := a.refresh(ctx, k, e); err != nil {
+		if err := a.refreshOne(ctx, k, e); err != nil {
 			if first == nil {
 				first = err
 				continue
@@ -100,7 +100,7 @@ func (a *app) whoami(ctx context.Context, args []string, asJSON bool) error {
 	who, err := a.agent().WhoAmI(ctx, s)
 	if flow.KindOf(err) == flow.KindEnded {
 		// The token may have been revoked behind our back: one refresh tells.
-		if s, err = k.Update(ctx, e, a.agent().Refresh); err == nil {
+		if s, err = k.Update(ctx, e, a.refresh); err == nil {
 			who, err = a.agent().WhoAmI(ctx, s)
 		}
 	}

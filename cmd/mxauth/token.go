@@ -90,7 +90,7 @@ func (o tokenOptions) enough(s flow.Session) bool {
 // fresh returns a session whose token may be used. When the server cannot be
 // asked for a new token and the old one still lives, that one is good enough.
 func (a *app) fresh(ctx context.Context, k *keystore.Keystore, e keystore.Entry, o tokenOptions) (flow.Session, error) {
-	s, err := k.Fresh(ctx, e, a.agent().Refresh, o.enough)
+	s, err := k.Fresh(ctx, e, a.refresh, o.enough)
 	if err != nil {
 		if flow.KindOf(err) != flow.KindTemporary || !s.Lasts(time.Now(), 5*time.Second) {
 			return s, err
