@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -60,6 +61,7 @@ func (r *ring) lookUp(ctx context.Context, e Entry) (item, box []byte, err error
 	if err != nil {
 		return nil, nil, err
 	}
+	item = bytes.TrimSuffix(item, []byte(" ")) // see open
 	if string(item) == reserved {
 		return nil, nil, errAbsent
 	}
@@ -76,11 +78,15 @@ func (r *ring) lookUp(ctx context.Context, e Entry) (item, box []byte, err error
 	return nil, box, at(path, err)
 }
 
-// open shows that the keyring takes writes by writing what is there already, and
-// takes the space of a file, if the record lies in one.
+// open shows that the keyring takes writes: it writes what is there already,
+// with or without a blank at its end, so that a write without effect shows. If
+// the record lies in a file, it takes the space for the next one.
 func (r *ring) open(ctx context.Context, e Entry, now []byte) (pen, error) {
 	item := []byte(reserved)
 	if now != nil {
+		if err := r.call(ctx, func() error { return soleItem(e.Account) }); err != nil {
+			return nil, err
+		}
 		var err error
 		if item, err = r.get(ctx, e); err != nil {
 			return nil, err
@@ -90,7 +96,11 @@ func (r *ring) open(ctx context.Context, e Entry, now []byte) (pen, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.set(ctx, e, item); err != nil {
+	other := bytes.TrimSuffix(item, []byte(" "))
+	if len(other) == len(item) {
+		other = append(item, ' ')
+	}
+	if err := r.set(ctx, e, other); err != nil {
 		return nil, err
 	}
 	if key == nil {

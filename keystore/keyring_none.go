@@ -10,4 +10,6 @@ func probeRing(context.Context) error {
 	return &Error{Kind: Missing, Store: KindKeyring, Problem: "there is no OS keyring on this platform without cgo"}
 }
 
+func soleItem(string) error { return nil }
+
 func canPrompt() bool { return false }

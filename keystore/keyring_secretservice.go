@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/godbus/dbus/v5"
+	ss "github.com/zalando/go-keyring/secret_service"
 )
 
 // itemMax is the largest record for one item, in bytes. The Secret Service has
@@ -106,6 +107,30 @@ func locks(ctx context.Context, err error) error {
 		return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring ended while it was asked", Err: err}
 	}
 	return &Error{Kind: Missing, Store: KindKeyring, Problem: "the keyring has no default collection, as on a fresh headless box"}
+}
+
+// soleItem makes sure that go-keyring's items are one. Another program may have
+// made a second one, with attributes of its own beside ours; which of two is
+// found then changes from one start of the keyring to the next. The one that is
+// found now stays.
+func soleItem(account string) error {
+	secrets, err := ss.NewSecretService()
+	if err != nil {
+		return err
+	}
+	search := map[string]string{"service": service, "username": account}
+	for range 2 {
+		items, err := secrets.SearchItems(secrets.GetLoginCollection(), search)
+		if err != nil || len(items) < 2 {
+			return err
+		}
+		for _, other := range items[1:] {
+			if err := secrets.Delete(other); err != nil {
+				return err
+			}
+		}
+	}
+	return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring has several items for one session, and deletes none"}
 }
 
 // isCalled reports whether an error is one of the bus's own.

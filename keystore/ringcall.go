@@ -120,10 +120,6 @@ func ringError(err error) error {
 	return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring failed", Err: err}
 }
 
-func keptNothing() error {
-	return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring did not keep what was written"}
-}
-
 // get reads one item. An empty one is none: gnome-keyring leaves such behind
 // when it dies in its first write.
 func (r *ring) get(ctx context.Context, e Entry) ([]byte, error) {
@@ -146,26 +142,18 @@ func (r *ring) delete(ctx context.Context, e Entry) error {
 	return r.call(ctx, func() error { return keyring.Delete(service, e.Account) })
 }
 
-// set writes one item and reads it back. Where another item with the same
-// attributes hides it, that one is deleted, and the item written again: it may
-// have been the one that went.
+// set writes one item and reads it back. Nothing is deleted where that shows
+// something else: it may be the old record, and all that there is.
 func (r *ring) set(ctx context.Context, e Entry, value []byte) error {
-	for range 10 {
-		if err := r.call(ctx, func() error { return keyring.Set(service, e.Account, string(value)) }); err != nil {
-			return err
-		}
-		back, err := r.get(ctx, e)
-		switch {
-		case errors.Is(err, errAbsent):
-			return keptNothing()
-		case err != nil:
-			return err
-		case bytes.Equal(back, value):
-			return nil
-		}
-		if err := r.delete(ctx, e); err != nil && !errors.Is(err, errAbsent) {
-			return err
-		}
+	if err := r.call(ctx, func() error { return keyring.Set(service, e.Account, string(value)) }); err != nil {
+		return err
 	}
-	return keptNothing()
+	back, err := r.get(ctx, e)
+	if err != nil && !errors.Is(err, errAbsent) {
+		return err
+	}
+	if !bytes.Equal(back, value) {
+		return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring did not keep what was written"}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package keystore
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -20,8 +19,7 @@ const (
 // TokenSource hands out the access tokens of a stored session, refreshed when
 // they must be, durable before they are used, and shared with every other
 // process that uses the session. A token is good for 30 s at least, or for half
-// of its life where that is less. Where the server is out of reach, or another
-// process is busy with the session for too long, 11 s still count.
+// of its life where that is less; while the server is out of reach, for 11 s.
 //
 // ctx bounds its calls; it is safe for concurrent use. refresh is usually
 // [flow.Agent.Refresh]. Errors are those of [Keystore.Fresh].
@@ -42,13 +40,11 @@ type tokenSource struct {
 // Token returns an access token without its refresh token.
 func (t *tokenSource) Token() (*oauth2.Token, error) {
 	s, err := t.store.Fresh(t.ctx, t.entry, t.refresh, func(s flow.Session) bool { return s.FreshFor(time.Now(), sourceMin) })
-	var busy *BusyError
-	switch {
-	case err == nil:
-		return s.Token(), nil
-	case (flow.KindOf(err) == flow.KindTemporary || errors.As(err, &busy)) && s.Lasts(time.Now(), sourceLast):
+	if err != nil {
+		if flow.KindOf(err) != flow.KindTemporary || !s.Lasts(time.Now(), sourceLast) {
+			return nil, err
+		}
 		t.store.warn("The token could not be refreshed", err)
-		return s.Token(), nil
 	}
-	return nil, err
+	return s.Token(), nil
 }

@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,7 +16,6 @@ import (
 	"github.com/zalando/go-keyring"
 
 	"github.com/mxauth/mxauth/flow"
-	"github.com/mxauth/mxauth/keystore/keystoretest"
 )
 
 // A place is a store that the contract is checked against. open makes a new
@@ -25,11 +25,9 @@ type place struct {
 	open func(t testing.TB, dir string) *Keystore
 }
 
-// places starts every kind of store. The keyrings are on buses of their own, and
-// as go-keyring keeps one connection, only one at a time is in use: the tests of
-// one must end before the next begins.
+// places starts every kind of store.
 func places() map[string]func(testing.TB) place {
-	return map[string]func(testing.TB) place{
+	places := map[string]func(testing.TB) place{
 		"plaintext": func(testing.TB) place {
 			return place{KindPlaintext, func(t testing.TB, dir string) *Keystore { return openStore(t, Options{Dir: dir}) }}
 		},
@@ -49,15 +47,9 @@ func places() map[string]func(testing.TB) place {
 			ask := func(context.Context, bool) (flow.Secret, error) { return flow.NewSecret("correct horse"), nil }
 			return place{KindFile, func(t testing.TB, dir string) *Keystore { return openStore(t, Options{Dir: dir, Passphrase: ask}) }}
 		},
-		"gnome-keyring": func(t testing.TB) place {
-			useBus(t, keystoretest.StartService(t).Bus)
-			return place{KindKeyring, func(t testing.TB, dir string) *Keystore { return openStore(t, Options{Dir: dir}) }}
-		},
-		"fake Secret Service": func(t testing.TB) place {
-			startFake(t)
-			return place{KindKeyring, func(t testing.TB, dir string) *Keystore { return openStore(t, Options{Dir: dir}) }}
-		},
 	}
+	maps.Copy(places, ringPlaces())
+	return places
 }
 
 // writeKey writes an age identity.

@@ -68,26 +68,17 @@ func (k *Keystore) absent(e Entry, err error) error {
 // must be. If another process refreshed it meanwhile, that is taken, even where
 // it is not enough: the server would give no better one.
 //
-// With an error, the session is the one that is stored, as far as it is known:
-// its access token may still have some life. Errors are those of Get, Update and
+// A failed refresh returns the session as it is stored beside the error: its
+// access token may still have some life. Errors are those of Get, Update and
 // refresh.
 func (k *Keystore) Fresh(ctx context.Context, e Entry, refresh RefreshFunc, enough func(flow.Session) bool) (flow.Session, error) {
 	seen, err := k.Get(ctx, e)
 	if err != nil || enough(seen) {
 		return seen, err
 	}
-	s, err := k.update(ctx, e, refresh, func(stored flow.Session) bool {
+	return k.update(ctx, e, refresh, func(stored flow.Session) bool {
 		return enough(stored) || !stored.AccessToken.Equal(seen.AccessToken) && stored.Lasts(time.Now(), 0)
 	})
-	if err != nil && s.AccessToken.Empty() && !over(err) {
-		s = seen // the store or its lock failed
-	}
-	return s, err
-}
-
-// over reports whether an error means that the session is no more.
-func over(err error) bool {
-	return errors.Is(err, ErrEnded) || errors.Is(err, ErrNotFound) || flow.KindOf(err) == flow.KindEnded
 }
 
 // Update changes the tokens of a session: lock, read, make sure that the store

@@ -12,6 +12,23 @@ import (
 	"github.com/mxauth/mxauth/keystore/keystoretest"
 )
 
+// ringPlaces are the keyrings that the contract is checked against. They are on
+// buses of their own, and as go-keyring keeps one connection, only one at a time
+// is in use: the tests of one must end before the next begins.
+func ringPlaces() map[string]func(testing.TB) place {
+	open := func(t testing.TB, dir string) *Keystore { return openStore(t, Options{Dir: dir}) }
+	return map[string]func(testing.TB) place{
+		"gnome-keyring": func(t testing.TB) place {
+			useBus(t, keystoretest.StartService(t).Bus)
+			return place{KindKeyring, open}
+		},
+		"fake Secret Service": func(t testing.TB) place {
+			startFake(t)
+			return place{KindKeyring, open}
+		},
+	}
+}
+
 // useBus makes this process use a bus. go-keyring keeps one connection, which is
 // closed with the test so that the next test connects anew; such tests cannot
 // run in parallel, and t.Setenv sees to that.
