@@ -65,7 +65,7 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.keyFile, "key-file", "", "key of the sealed file store (default: MXAUTH_KEY_FILE)")
 	f.CountVarP(&a.verbose, "verbose", "v", "say on stderr what is done; twice for every request")
 	cmd.AddCommand(
-		a.loginCommand(), a.tokenCommand(), a.listCommand(), a.useCommand(), a.renameCommand(),
+		a.loginCommand(), a.tokenCommand(), a.runCommand(), a.listCommand(), a.useCommand(), a.renameCommand(),
 		a.refreshCommand(), a.whoamiCommand(), a.logoutCommand(), a.doctorCommand(),
 		a.versionCommand(), manCommand(),
 	)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -93,7 +94,7 @@ func (a *app) whoami(ctx context.Context, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.fresh(ctx, k, e, tokenOptions{minTTL: 5e9})
+	s, err := a.fresh(ctx, k, e, need{ttl: 5 * time.Second})
 	if err != nil {
 		return err
 	}

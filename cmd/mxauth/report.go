@@ -26,8 +26,9 @@ type failure struct {
 func (a *app) report(err error) {
 	code := exit.Code(err)
 	var signal *exit.SignalError
-	if errors.As(err, &signal) {
-		return // whoever sent it knows
+	var status *exit.StatusError
+	if errors.As(err, &signal) || errors.As(err, &status) {
+		return // whoever sent it knows, or the command told
 	}
 	hint := a.advice(err)
 	if !a.json {

@@ -2,152 +2,110 @@ package main
 
 import (
 	"context"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/cmd/internal/exit"
-	"github.com/mxauth/mxauth/cmd/internal/login"
-	"github.com/mxauth/mxauth/flow"
 	"github.com/mxauth/mxauth/keystore"
 )
 
 type tokenOptions struct {
-	minTTL time.Duration
-	exact  bool // --min-ttl was given: it counts beyond half of the token's life
+	need
 	output string
 	scope  []string
+	follow bool
+	write  string // format of the file that is written instead of stdout
 }
 
 func (a *app) tokenCommand() *cobra.Command {
 	var o tokenOptions
 	cmd := &cobra.Command{
-		Use:   "token [NAME]",
+		Use:   "token [NAME] [--write FORMAT PATH]",
 		Short: "Print an access token, refreshed if it is about to expire",
 		Long: "Prints an access token that is good for at least --min-ttl. A refresh ends the\n" +
-			"token before it, so it happens only when it must. One session serves one\n" +
-			"consumer: give each bot a login of its own.",
+			"token before it, so it happens only when it must, and as late as --min-ttl\n" +
+			"lets it. One session serves one consumer: give each bot a login of its own.\n\n" +
+			"With --follow it goes on: each new token is printed when it comes. With --write\n" +
+			"the token goes into a file as a program reads it, mode 0600, replaced in one\n" +
+			"step; what else the file holds is kept. FORMAT is one of:\n\n" + formatHelp(),
 		Example: "  curl -H \"$(mxauth token -o header)\" https://matrix.example.org/_matrix/client/v3/account/whoami\n" +
-			"  eval \"$(mxauth token -o env)\"",
-		Args:              usageArgs(cobra.MaximumNArgs(1)),
+			"  eval \"$(mxauth token -o env)\"\n" +
+			"  mxauth token bot --write matrix-commander ~/.config/matrix-commander/credentials.json",
+		Args:              usageArgs(cobra.MaximumNArgs(2)),
 		ValidArgsFunction: a.sessionNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.exact = cmd.Flags().Changed("min-ttl")
 			a.json = o.output == "json"
+			o.exact = cmd.Flags().Changed("min-ttl")
+			if o.write != "" && cmd.Flags().Changed("output") {
+				return exit.Usagef("either --write or --output")
+			}
 			return a.token(cmd.Context(), args, o)
 		},
 	}
 	f := cmd.Flags()
-	f.DurationVar(&o.minTTL, "min-ttl", time.Minute, "least life that the token must have left (default never more than half of its life)")
+	o.flag(f)
 	f.StringVarP(&o.output, "output", "o", "token", "token, json, env, header, or curl (a config for curl -K -)")
 	f.StringArrayVar(&o.scope, "scope", nil, "take the session with exactly this scope; repeatable")
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on, and hand over each new token as it comes")
+	f.StringVar(&o.write, "write", "", "write the file PATH in this FORMAT, instead of stdout")
 	return cmd
 }
 
 func (a *app) token(ctx context.Context, args []string, o tokenOptions) error {
-	form, ok := forms()[o.output]
-	if !ok {
-		return exit.Usagef("no output form %q: token, json, env, header or curl", o.output)
+	deliver, args, err := a.delivery(args, o)
+	if err != nil {
+		return err
 	}
-	if o.minTTL < 0 {
-		return exit.Usagef("--min-ttl cannot be negative")
+	if err := o.check(); err != nil {
+		return err
 	}
 	k, err := a.store()
 	if err != nil {
 		return err
 	}
-	var e keystore.Entry
-	if len(o.scope) > 0 {
-		e, err = a.pickByScope(k, args, o.scope)
-	} else {
-		e, err = a.pick(k, args)
-	}
+	e, err := a.choose(k, args, o.scope)
 	if err != nil {
 		return err
 	}
-	s, err := a.fresh(ctx, k, e, o)
+	if o.follow {
+		return a.follow(ctx, k, e, o, deliver)
+	}
+	s, err := a.fresh(ctx, k, e, o.need)
 	if err != nil {
 		return err
 	}
-	return a.print(form(s))
-}
-
-// young is how old a token may be that counts as new where no token lives as long
-// as --min-ttl asks: processes that start together must not end each other's.
-const young = 10 * time.Second
-
-// enough reports whether a token need not be refreshed.
-func (o tokenOptions) enough(s flow.Session) bool {
-	now := time.Now()
-	if !o.exact {
-		return s.FreshFor(now, o.minTTL)
-	}
-	life, age := s.Expiry.Sub(s.Issued), now.Sub(s.Issued)
-	return s.Lasts(now, o.minTTL) || life < o.minTTL && age < min(young, life/2) && s.Lasts(now, 0)
-}
-
-// fresh returns a session whose token may be used. When the server cannot be
-// asked for a new token and the old one still lives, that one is good enough.
-func (a *app) fresh(ctx context.Context, k *keystore.Keystore, e keystore.Entry, o tokenOptions) (flow.Session, error) {
-	s, err := k.Fresh(ctx, e, a.refresh, o.enough)
+	h, err := handoutOf(s)
 	if err != nil {
-		if flow.KindOf(err) != flow.KindTemporary || !s.Lasts(time.Now(), 5*time.Second) {
-			return s, err
-		}
-		a.say("mxauth: %s. The token is good for another %s.", err, time.Until(s.Expiry).Round(time.Second))
-		return s, nil
+		return err
 	}
-	if o.exact && !s.Expiry.IsZero() && !s.Lasts(time.Now(), o.minTTL) {
-		a.say("mxauth: %s gives tokens for %s only.", e.Server, s.Expiry.Sub(s.Issued).Round(time.Second))
-	}
-	return s, nil
+	return deliver(h)
 }
 
-// pickByScope finds the one session whose scope is exactly what was asked for.
-func (a *app) pickByScope(k *keystore.Keystore, args, words []string) (keystore.Entry, error) {
-	want, err := flow.HomeserverScope(words, "")
+// delivery tells where tokens go: to stdout in a form, or into a file whose path
+// is the last argument. It returns what is left of the arguments.
+func (a *app) delivery(args []string, o tokenOptions) (func(handout) error, []string, error) {
+	if o.write == "" {
+		if len(args) > 1 {
+			return nil, nil, exit.Usagef("token takes one name")
+		}
+		form, err := formNamed(o.output)
+		return func(h handout) error { return a.print(form(h)) }, args, err
+	}
+	format, err := formatNamed(o.write)
 	if err != nil {
-		return keystore.Entry{}, err
+		return nil, nil, err
 	}
-	if len(args) > 0 {
-		e, err := a.pick(k, args)
-		if err == nil && !login.SameScope(e.Scope, want.Scope) {
-			return e, exit.Usagef("the session %s has another scope: %s", e.Name, e.Scope)
-		}
-		return e, err
+	if len(args) == 0 {
+		return nil, nil, exit.Usagef("--write %s needs the PATH of the file", o.write)
 	}
-	entries, err := k.Entries()
-	var fit []keystore.Entry
-	for _, e := range entries {
-		if !e.Pending && e.Ended == nil && login.SameScope(e.Scope, want.Scope) {
-			fit = append(fit, e)
-		}
-	}
-	switch {
-	case len(fit) == 1:
-		a.session, a.host = fit[0].Name, fit[0].Server
-		return fit[0], nil
-	case len(fit) > 1:
-		many := &keystore.AmbiguousError{}
-		for _, e := range fit {
-			many.Names = append(many.Names, e.Name)
-		}
-		return keystore.Entry{}, many
-	case err != nil:
-		return keystore.Entry{}, err
-	}
-	return keystore.Entry{}, &noScopeError{words}
+	path := args[len(args)-1]
+	return func(h handout) error { return a.writeFormat(format, path, h) }, args[:len(args)-1], nil
 }
 
-// A noScopeError says that no session has exactly this scope. It is a
-// keystore.ErrNotFound.
-type noScopeError struct{ words []string }
-
-// Error names the scope.
-func (e *noScopeError) Error() string {
-	return "there is no session with exactly the scope " + flow.Clean(strings.Join(e.words, " "), 200)
+// choose finds the session by its name or by its scope.
+func (a *app) choose(k *keystore.Keystore, args, scope []string) (keystore.Entry, error) {
+	if len(scope) > 0 {
+		return a.pickByScope(k, args, scope)
+	}
+	return a.pick(k, args)
 }
-
-// Is makes it a keystore.ErrNotFound.
-func (e *noScopeError) Is(target error) bool { return target == keystore.ErrNotFound }

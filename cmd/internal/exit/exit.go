@@ -46,12 +46,20 @@ type SignalError struct{ Signal syscall.Signal }
 // Error names the signal.
 func (e *SignalError) Error() string { return "stopped by signal: " + e.Signal.String() }
 
+// A StatusError is how a command ended that mxauth ran for somebody. It has told
+// what it had to tell.
+type StatusError struct{ Code int }
+
+// Error tells the code.
+func (e *StatusError) Error() string { return fmt.Sprintf("the command ended with code %d", e.Code) }
+
 // ErrOutput wraps a failed write to stdout.
 var ErrOutput = errors.New("cannot write the output")
 
 // Code returns the exit code for err.
 func Code(err error) int {
 	var signal *SignalError
+	var status *StatusError
 	var usage *UsageError
 	var exists *keystore.ExistsError
 	var many *keystore.AmbiguousError
@@ -63,6 +71,8 @@ func Code(err error) int {
 		return OK
 	case errors.As(err, &signal):
 		return 128 + int(signal.Signal)
+	case errors.As(err, &status):
+		return status.Code
 	case errors.Is(err, context.Canceled):
 		return 128 + int(syscall.SIGINT)
 	case errors.As(err, &usage), errors.As(err, &exists), errors.As(err, &many):
