@@ -61,6 +61,9 @@ func TestBegin(t *testing.T) {
 		if n := sc.count(asURL + "register"); n != tt.registrations {
 			t.Errorf("%s: %d registrations", name, n)
 		}
+		if n := sc.count(asURL + "device"); name == "grant is off" && n != 1 { // the same client came back
+			t.Errorf("%s: %d codes asked for", name, n)
+		}
 	}
 }
 
@@ -102,6 +105,23 @@ func TestOtherSite(t *testing.T) {
 	sc.replies[asURL+"device"] = ok(strings.Replace(codeBody, asURL, "http://login.example.com/", 1))
 	_, err = sc.agent().Start(t.Context(), testServer(), Client{ID: "cid"}, want)
 	wantKind(t, "over http", err, KindInvalid)
+}
+
+// An address has no owner in common with another.
+func TestOtherSiteOfAddresses(t *testing.T) {
+	for page, fine := range map[string]bool{"https://192.0.2.1/": true, "https://192.0.2.9/": false, "https://box/": false} {
+		s := Server{Issuer: "https://192.0.2.1/", Device: "https://192.0.2.1/device"}
+		sc := &script{replies: map[string][]reply{s.Device: ok(strings.Replace(codeBody, asURL+"link", page, 1))}}
+		_, err := sc.agent().Start(t.Context(), s, Client{ID: "cid"}, Request{})
+		if fine && err != nil {
+			t.Errorf("%s: %v", page, err)
+		} else if !fine {
+			wantKind(t, page, err, KindInvalid)
+		}
+		if sc.seen[0].form.Has("scope") {
+			t.Errorf("an empty scope was sent: %v", sc.seen[0].form)
+		}
+	}
 }
 
 // S21: the server decides how the client authenticates.

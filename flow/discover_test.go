@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ func TestDiscoverFinds(t *testing.T) {
 		"no well-known":          {map[string][]reply{stableURL: ok(metaBody)}, 2},
 		"unstable":               {map[string][]reply{wellKnownURL: wellKnown, unstableURL: ok(metaBody)}, 3},
 		"issuer":                 {map[string][]reply{wellKnownURL: wellKnown, issuerURL: ok(`{"issuer":"https://auth.example.org/"}`), openidURL: ok(metaBody)}, 5},
+		"unstable, 405":          {map[string][]reply{wellKnownURL: wellKnown, stableURL: {{status: 405}}, unstableURL: ok(metaBody)}, 3},
+		"unstable, 400":          {map[string][]reply{wellKnownURL: wellKnown, stableURL: {{status: 400, body: `{"errcode":"M_UNRECOGNIZED"}`}}, unstableURL: ok(metaBody)}, 3},
 		"issuer without a slash": {map[string][]reply{wellKnownURL: wellKnown, issuerURL: ok(`{"issuer":"https://auth.example.org"}`), openidURL: ok(metaBody)}, 5},
 		"issuer in well-known": {map[string][]reply{wellKnownURL: ok(`{"m.homeserver":{"base_url":"https://example.org"},"org.matrix.msc2965.authentication":{"issuer":"https://auth.example.org/"}}`),
 			openidURL: ok(metaBody)}, 5},
@@ -71,6 +74,9 @@ func TestDiscoverRefuses(t *testing.T) {
 		"revocation: javascript":  {map[string][]reply{stableURL: ok(strings.Replace(metaBody, "https://auth.example.org/revoke", "javascript:x", 1))}, KindInvalid},
 		"no token endpoint":       {map[string][]reply{stableURL: ok(`{"issuer":"https://auth.example.org/"}`)}, KindInvalid},
 		"not a Matrix server":     {map[string][]reply{flowsURL: {{status: 404, body: "<html>"}}, stableURL: {{status: 404, body: "<html>"}}}, KindInvalid},
+		"legacy login 503":        {map[string][]reply{flowsURL: {{status: 503, body: `{"errcode":"M_UNKNOWN"}`}}}, KindTemporary},
+		"issuer of a 2024 server": {map[string][]reply{issuerURL: ok(`{"issuer":"http://auth.example.org/"}`)}, KindInvalid},
+		"issuer endpoint 503":     {map[string][]reply{issuerURL: {{status: 503}}}, KindTemporary},
 		"a homeserver without it": {map[string][]reply{flowsURL: ok(`{"flows":[{"type":"m.login.password"},{"type":"m.login.sso\u001b[0m"}]}`)}, KindUnsupported},
 	} {
 		sc := &script{replies: tt.replies}
@@ -84,7 +90,7 @@ func TestDiscoverRefuses(t *testing.T) {
 		}
 		replies[fmt.Sprintf("https://example.org/%d", hops)] = ok(`{"m.homeserver":{"base_url":"https://example.org"}}`)
 		_, err := (&script{replies: replies}).agent().Discover(t.Context(), "example.org")
-		if (err == nil) != (hops+1 <= redirectsMax) {
+		if (err == nil) != (hops+1 <= 5) {
 			t.Errorf("%d redirects: %v", hops+1, err)
 		}
 	}
@@ -106,6 +112,30 @@ func TestNameWithPort(t *testing.T) {
 	s, err := sc.agent().Discover(t.Context(), "example.org:8448")
 	if err != nil || s.Homeserver != "https://example.org:8448" {
 		t.Errorf("%v %q", err, s.Homeserver)
+	}
+	// Only where nothing answers is there a second place to look.
+	for _, first := range []reply{{status: 500}, {status: 302, header: "Location: http://example.org/"}} {
+		sc := &script{replies: map[string][]reply{wellKnownURL: {first}}}
+		if _, err := sc.agent().Discover(t.Context(), "example.org:8448"); err == nil || len(sc.seen) != 1 {
+			t.Errorf("%d: %v after %d requests", first.status, err, len(sc.seen))
+		}
+	}
+}
+
+func TestDiscoverGivesUpWithTheCaller(t *testing.T) {
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(gone)
+	if _, err := (&script{}).agent().Discover(ctx, "example.org"); !errors.Is(err, gone) {
+		t.Error(err)
+	}
+}
+
+func TestAccountActions(t *testing.T) {
+	body := metaBody[:len(metaBody)-1] + `,"account_management_uri":"https://auth.example.org/account/","account_management_actions_supported":["org.matrix.profile","\u001b[0m","","` + strings.Repeat("x", 101) + `"]}`
+	s, err := (&script{replies: map[string][]reply{stableURL: ok(body)}}).agent().Discover(t.Context(), "example.org")
+	if err != nil || len(s.Actions) != 1 || s.Actions[0] != "org.matrix.profile" {
+		t.Errorf("%v %q", err, s.Actions)
 	}
 }
 

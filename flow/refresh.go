@@ -36,7 +36,7 @@ func (a *Agent) Refresh(ctx context.Context, s Session) (Session, error) {
 			return next, err
 		}
 		wait := max(pause, e.RetryAfter)
-		if time.Now().Add(wait).After(end) {
+		if !time.Now().Add(wait).Before(end) {
 			return s, err
 		}
 		if err := sleep(ctx, wait); err != nil {

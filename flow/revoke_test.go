@@ -11,6 +11,7 @@ import (
 func TestRevoke(t *testing.T) {
 	dead := reply{status: 400, body: `{"error":"invalid_grant"}`}
 	alive := reply{status: 200, body: tokenBody}
+	still := reply{status: 200, body: `{"access_token":"mat_newer","refresh_token":"mar_newer","token_type":"Bearer"}`}
 	ok := reply{status: 200}
 	for _, tt := range []struct {
 		name   string
@@ -23,7 +24,7 @@ func TestRevoke(t *testing.T) {
 		{"dead", []reply{ok}, []reply{dead}, KindBug, 1, ""},
 		{"dead, with the client", []reply{ok}, []reply{{status: 401, body: `{"error":"invalid_client"}`}}, KindBug, 1, ""},
 		{"consumed token, or a job, then dead", []reply{ok}, []reply{alive, dead}, KindBug, 2, ""},
-		{"never dead", []reply{ok}, []reply{alive}, KindInvalid, 2, "mar_new"},
+		{"never dead", []reply{ok}, []reply{alive, still}, KindInvalid, 2, "mar_newer"},
 		{"alive, then 503", []reply{ok, {status: 503}}, []reply{alive}, KindTemporary, 2, "mar_new"},
 		{"alive, then no proof", []reply{ok}, []reply{alive, {}}, KindTemporary, 2, "mar_new"},
 		{"unknown token (Continuwuity)", []reply{dead}, []reply{dead}, KindBug, 1, ""},
@@ -88,9 +89,16 @@ func TestRevokeWhatCannotBeProved(t *testing.T) {
 	s.Server.Revocation = ""
 	wantKind(t, "no endpoint", (&script{}).agent().Revoke(t.Context(), s), KindUnsupported)
 
+	sc := &script{replies: map[string][]reply{asURL + "revoke": {{status: 200}}, asURL + "token": {{status: 503, header: "Retry-After: 9"}}}}
+	err := sc.agent().Revoke(t.Context(), testSession())
+	var e *Error
+	if !errors.As(err, &e) || e.Error() != "cannot make sure that the session is dead: auth.example.org answered 503" || e.RetryAfter != 9*time.Second {
+		t.Errorf("%v", err)
+	}
+
 	s = testSession()
 	s.RefreshToken = Secret{}
-	sc := &script{replies: map[string][]reply{asURL + "revoke": {{status: 200}}}}
+	sc = &script{replies: map[string][]reply{asURL + "revoke": {{status: 200}}}}
 	wantKind(t, "no refresh token", sc.agent().Revoke(t.Context(), s), KindUnsupported)
 	if len(sc.seen) != 1 || sc.seen[0].form.Get("token") != "mat_old" || sc.seen[0].form.Get("token_type_hint") != "access_token" {
 		t.Errorf("sent %+v", sc.seen)

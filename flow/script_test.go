@@ -66,6 +66,9 @@ func (s *script) RoundTrip(req *http.Request) (*http.Response, error) {
 		form, _ = url.ParseQuery(string(b))
 	}
 	address := req.URL.String()
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
 	s.mu.Lock()
 	s.seen = append(s.seen, seen{time.Now(), address, req.UserAgent(), req.Header.Get("Authorization"), form})
 	s.busy++

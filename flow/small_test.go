@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/oauth2"
 )
 
 func TestSecretNeverShows(t *testing.T) {
@@ -128,6 +129,21 @@ func TestScopes(t *testing.T) {
 			t.Errorf("%q: %q, %v", in, r.Scope, err)
 		}
 	}
+	for _, in := range []string{"offline_access", "profile"} {
+		if _, err := HomeserverScope([]string{in}, ""); err == nil || !strings.Contains(err.Error(), "Matrix servers refuse") {
+			t.Errorf("%s: %v", in, err)
+		}
+	}
+	for want, in := range map[string][]string{"openid offline_access": nil, "a b c": {"a b", "c"}, "matrix": {"matrix"}} {
+		if r, err := IssuerScope(in); err != nil || r.Scope != want || r.DeviceID != "" {
+			t.Errorf("at an issuer, %q: %q, %v", in, r.Scope, err)
+		}
+	}
+	for _, in := range [][]string{{""}, {" "}, {"a\"b"}, {"a\x1bb"}, {"ä"}} {
+		if r, err := IssuerScope(in); KindOf(err) != KindUsage {
+			t.Errorf("at an issuer, %q: %q, %v", in, r.Scope, err)
+		}
+	}
 	if !SameScope("a b", "b a a") || SameScope("a", "a b") || !SameScope(ScopeAPI, "urn:matrix:org.matrix.msc2967.client:api:*") {
 		t.Error("SameScope is wrong")
 	}
@@ -161,6 +177,39 @@ func TestFresh(t *testing.T) {
 		}
 		if got := s.Lasts(at, tt.ttl); got != tt.lasts {
 			t.Errorf("Lasts after %v for %v: %v", tt.after, tt.ttl, got)
+		}
+	}
+}
+
+func TestFreshWithoutAnExpiry(t *testing.T) {
+	now := time.Now()
+	s := Session{AccessToken: NewSecret("x"), Issued: now}
+	if !s.Lasts(now, 299*time.Second) || s.Lasts(now, 300*time.Second) || s.FreshFor(now.Add(5*time.Minute), 0) {
+		t.Error("a token without an expiry is not believed for five minutes")
+	}
+	if (Session{Issued: now, Expiry: now.Add(time.Hour)}).FreshFor(now, 0) {
+		t.Error("a session without a token is fresh")
+	}
+}
+
+func TestToken(t *testing.T) {
+	s := testSession()
+	tok := s.Token()
+	if tok.AccessToken != "mat_old" || tok.RefreshToken != "" || tok.TokenType != "Bearer" || !tok.Expiry.Equal(s.Expiry) || !tok.Valid() {
+		t.Errorf("%+v", tok)
+	}
+	e := Server{Authorization: "https://a/", Device: "https://d/", Token: "https://t/"}.Endpoint()
+	if e.AuthURL != "https://a/" || e.DeviceAuthURL != "https://d/" || e.TokenURL != "https://t/" || e.AuthStyle != oauth2.AuthStyleInParams {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestCleanDeviceName(t *testing.T) {
+	for in, want := range map[string]string{
+		"box": "box", " box ": "box", "a;b(c)d": "abcd", "": "", "();": "", "b\u00f6x\r\n": "b-x--", strings.Repeat("x", 100): strings.Repeat("x", 64),
+	} {
+		if got := CleanDeviceName(in); got != want || CleanDeviceName(got) != got {
+			t.Errorf("%q: %q", in, got)
 		}
 	}
 }

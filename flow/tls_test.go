@@ -62,12 +62,16 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run("S9 "+name, func(t *testing.T) {
 			requests := 0
-			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				requests++
+				if r.ProtoMajor != 1 { // GODEBUG=http2debug would print the token
+					t.Errorf("it speaks %s", r.Proto)
+				}
 				_, _ = io.WriteString(w, tokenBody)
 			}))
 			srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 			srv.TLS = &tls.Config{Certificates: []tls.Certificate{tt.cert}, MinVersion: tls.VersionTLS10, MaxVersion: tt.most}
+			srv.EnableHTTP2 = true
 			srv.StartTLS()
 			defer srv.Close()
 			hc := NewHTTPClient()

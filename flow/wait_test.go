@@ -173,6 +173,7 @@ func TestWaitRevokesWhatItRefuses(t *testing.T) {
 		"S34 no token_type":              {`{"access_token":"at","refresh_token":"rt"}`, "rt"},
 		"S34 mac":                        {`{"access_token":"at","refresh_token":"rt","token_type":"mac"}`, "rt"},
 		"S34 nothing":                    {`{"token_type":"Bearer"}`, ""},
+		"S34 nothing usable":             {`{"access_token":"a\nt","token_type":"Bearer"}`, ""},
 		"S34 token_type is a number":     {`{"access_token":"at","refresh_token":"rt","token_type":1}`, "rt"},
 		"S34 expires_in is prose":        {both + `,"expires_in":"soon"}`, "rt"},
 		"S34 access token with newline":  {`{"access_token":"a\nt","refresh_token":"rt","token_type":"Bearer"}`, "rt"},
@@ -326,6 +327,38 @@ func TestWaitReturnsTokensOfTheLastMoment(t *testing.T) {
 			t.Errorf("the tokens are lost: %v", err)
 		}
 	})
+}
+
+// The caller has given up, and what comes is not wanted anyway: it is revoked all
+// the same.
+func TestWaitRevokesAfterGivingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sc := &script{replies: map[string][]reply{
+			asURL + "token":  {{status: 200, body: `{"access_token":"at","refresh_token":"rt"}`, wait: time.Second}, {status: 400, body: `{"error":"invalid_grant"}`}},
+			asURL + "revoke": {{status: 200}},
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(5500*time.Millisecond, cancel)
+		code := Code{Expiry: time.Now().Add(time.Minute), Interval: intervalDefault, Scope: ScopeAPI, deviceCode: NewSecret("dc")}
+		_, err := sc.agent().Wait(ctx, testServer(), Client{ID: "cid"}, code, nil)
+		wantKind(t, "no token_type", err, KindInvalid)
+		if !strings.Contains(err.Error(), "was ended") {
+			t.Error(err)
+		}
+	})
+}
+
+// Three answers in a row that make no sense end a login, three apart do not.
+func TestWaitForgetsOddAnswers(t *testing.T) {
+	odd := reply{status: 200, body: "<html>"}
+	if _, _, _, err := poll(t, codeBody, odd, odd, pend, odd, odd, reply{status: 200, body: tokenBody}); err != nil {
+		t.Error(err)
+	}
+	polls, _, _, err := poll(t, codeBody, odd, odd, odd, pend)
+	wantKind(t, "three", err, KindInvalid)
+	if len(polls) != 3 {
+		t.Errorf("%d polls", len(polls))
+	}
 }
 
 func TestWaitTellsOfTrouble(t *testing.T) {
