@@ -48,8 +48,9 @@ func hidden(r rune) bool {
 }
 
 // redact masks every secret, as it is and as a form or a path carries it:
-// servers echo what they were sent. The longest goes first, because one secret
-// may be a part of another.
+// servers echo what they were sent. Longer ones go first, because one secret may
+// be a part of another, and all in one pass, because one may be a part of the
+// mask.
 func redact(s string, secrets []Secret) string {
 	var spellings []string
 	for _, secret := range secrets {
@@ -58,10 +59,11 @@ func redact(s string, secrets []Secret) string {
 		}
 	}
 	slices.SortFunc(spellings, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	var pairs []string
 	for _, v := range spellings {
-		s = strings.ReplaceAll(s, v, masked)
+		pairs = append(pairs, v, masked)
 	}
-	return s
+	return strings.NewReplacer(pairs...).Replace(s)
 }
 
 // printable reports whether s is made of VSCHAR only (RFC 6749 appendix A) and

@@ -21,7 +21,10 @@ const (
 //
 // Where a server refuses the code because the registration lacks the device
 // grant, Begin registers once more with other metadata: MAS remembers a
-// registration from the time when the grant was off.
+// registration from the time when the grant was off. The client that was
+// registered is returned with an error of Start too.
+//
+// Errors: those of [Server.CheckDeviceLogin], Register and Start.
 func (a *Agent) Begin(ctx context.Context, s Server, c Client, r Registration, want Request) (Client, Code, error) {
 	given := c.ID != ""
 	if err := s.CheckDeviceLogin(given); err != nil {

@@ -17,7 +17,8 @@
 // store the new one durably before using its access token: a server may end
 // the session when the old refresh token comes again after the new tokens were
 // seen (Matrix specification, "Refreshing access tokens"). Two refreshes of one
-// session must not overlap. Package keystore does both.
+// session must not overlap. Package keystore does both. A Revoke that fails may
+// have rotated the tokens as well, see [*RotatedError].
 //
 // What a server's answer means is decided in one place, see judge.go. Errors
 // are [*Error] and carry a [Kind].

@@ -127,6 +127,35 @@ func TestNothingSecretIsRepeated(t *testing.T) {
 	}
 }
 
+func TestRedact(t *testing.T) {
+	secrets := func(values ...string) (out []Secret) {
+		for _, v := range values {
+			out = append(out, NewSecret(v))
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		text    string
+		secrets []Secret
+		want    string
+	}{
+		{"nothing to hide", nil, "nothing to hide"},
+		{"", secrets("x"), ""},
+		{"the token is abc.", secrets("abc"), "the token is [secret]."},
+		{"abcdef", secrets("abc", "abcdef"), "[secret]"},
+		{"t=a%2Bb%2F&t=a%2Bb%2F a+b%2F a+b/", secrets("a+b/"), "t=[secret]&t=[secret] [secret] [secret]"},
+		{"ab", secrets("a", "s"), "[secret]b"},
+	} {
+		if got := redact(tt.text, tt.secrets); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+	// A hostile server chooses the text and the tokens.
+	if n := len(redact(strings.Repeat("a", bodyMax), secrets("a", "s", "e"))); n != bodyMax*len(masked) {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 // A path that a server made up reaches the log as the wire carries it.
 func TestLogHoldsNoRawPath(t *testing.T) {
 	var log bytes.Buffer

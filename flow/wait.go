@@ -139,13 +139,11 @@ func (p *poller) decide(ctx context.Context, ans answer, asked time.Time) (s Ses
 		p.pause += slowDownStep
 		p.backoff = min(ans.refusal(v).RetryAfter, intervalMax)
 	case temporary:
-		if passing(ans.status) || ans.errcode != "" {
-			e := ans.refusal(v)
-			p.offline(ctx, e, e.RetryAfter)
-			return s, false, nil
+		e := ans.refusal(v)
+		if !passing(ans.status) && ans.errcode == "" {
+			return s, p.isOdd(ctx, e), e
 		}
-		err = ans.refusal(v)
-		return s, p.isOdd(ctx, err), err
+		p.offline(ctx, e, e.RetryAfter)
 	case grantDead:
 		return s, true, p.gone(ans)
 	default:
@@ -213,50 +211,4 @@ func (p *poller) tell(ctx context.Context, e Event) {
 	case p.events <- e:
 	case <-ctx.Done():
 	}
-}
-
-// session checks what was granted. Tokens that must not be kept are revoked.
-func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Session, error) {
-	s := Session{Server: p.server, Client: p.client, DeviceID: p.code.DeviceID, DeviceName: p.code.DeviceName,
-		Scope: p.code.Scope, Issued: asked.Round(0)}
-	t, expiry, err := readTokens(ans, asked)
-	switch {
-	case err != nil:
-	case t.RefreshToken == "":
-		err = ans.fail(KindInvalid, ans.host+" gave no refresh token, so the login would die with its first access token")
-	case t.Scope != nil && *t.Scope != "":
-		s = s.granted(*t.Scope)
-		if more, _ := CompareScopes(p.code.Scope, s.Scope); len(more) > 0 && p.server.Matrix() {
-			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+Clean(more[0], 120))
-		}
-	}
-	if err != nil {
-		return Session{}, p.agent.discard(ctx, s, ans, err)
-	}
-	s.AccessToken, s.RefreshToken, s.Expiry = NewSecret(t.AccessToken), NewSecret(t.RefreshToken), expiry
-	return s, nil
-}
-
-// discard revokes the tokens of an answer, if there are any, because of why. It
-// returns why, with what is to be known about it.
-func (a *Agent) discard(ctx context.Context, s Session, ans answer, why error) error {
-	if goodToken(ans.access.Reveal()) {
-		s.AccessToken = ans.access
-	}
-	if goodToken(ans.refresh.Reveal()) {
-		s.RefreshToken = ans.refresh
-	}
-	var e *Error
-	if s.AccessToken.Empty() && s.RefreshToken.Empty() || !errors.As(why, &e) {
-		return why
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
-	defer cancel()
-	if err := a.Revoke(ctx, s); err != nil {
-		a.debug(ctx, "unwanted tokens may live on", "host", ans.host, "why", err)
-		e.Problem += "; that session may still stand in the account page"
-	} else {
-		e.Problem += "; that session was ended"
-	}
-	return why
 }

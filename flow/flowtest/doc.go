@@ -31,8 +31,9 @@
 // client never learns its successor. MAS forgives that until the successor is
 // used; WithStrictRotation is a server that does not forgive and ends the
 // session. Where a revocation shall be answered and do nothing, inject Status(200)
-// at Revoke. WithLatency slows every request down. LockUser, EndSession, ExpireCode, ExpireToken, AuthDown and
-// SetDeviceGrant are what people and administrators do meanwhile.
+// at Revoke. WithLatency slows every request down. LockUser, EndSession,
+// ExpireCode, ExpireToken, AuthDown and SetDeviceGrant are what people and
+// administrators do meanwhile.
 //
 // What the client did is counted: Count says how many requests came in at an
 // endpoint, Succeeded how many of them were carried out. Fifty processes with one
@@ -48,6 +49,7 @@
 //     and the authentication methods with JWTs: the device grant needs none of
 //     them, and there is no recording to hold them to. A code that comes all the
 //     same is refused as MAS refuses an unknown one.
+//   - What the metadata names beside that, /authorize and /graphql: not found.
 //   - CORS preflights: only browsers send them.
 //   - Rate limits of passwords and e-mail: they would make tests wait.
 //   - Jobs: MAS provisions people and deletes devices seconds later, here it

@@ -1,0 +1,53 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// session checks what was granted. Tokens that must not be kept are revoked.
+func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Session, error) {
+	s := Session{Server: p.server, Client: p.client, DeviceID: p.code.DeviceID, DeviceName: p.code.DeviceName,
+		Scope: p.code.Scope, Issued: asked.Round(0)}
+	t, expiry, err := readTokens(ans, asked)
+	switch {
+	case err != nil:
+	case t.RefreshToken == "":
+		err = ans.fail(KindInvalid, ans.host+" gave no refresh token, so the login would die with its first access token")
+	case t.Scope != nil && *t.Scope != "":
+		s = s.granted(*t.Scope)
+		if more, _ := CompareScopes(p.code.Scope, s.Scope); len(more) > 0 && p.server.Matrix() {
+			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+Clean(more[0], 120))
+		}
+	}
+	if err != nil {
+		return Session{}, p.agent.discard(ctx, s, ans, err)
+	}
+	s.AccessToken, s.RefreshToken, s.Expiry = NewSecret(t.AccessToken), NewSecret(t.RefreshToken), expiry
+	return s, nil
+}
+
+// discard revokes the tokens of an answer, if there are any, because of why. It
+// returns why, with what is to be known about it.
+func (a *Agent) discard(ctx context.Context, s Session, ans answer, why error) error {
+	if goodToken(ans.access.Reveal()) {
+		s.AccessToken = ans.access
+	}
+	if goodToken(ans.refresh.Reveal()) {
+		s.RefreshToken = ans.refresh
+	}
+	var e *Error
+	if s.AccessToken.Empty() && s.RefreshToken.Empty() || !errors.As(why, &e) {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	if err := a.Revoke(ctx, s); err != nil {
+		a.debug(ctx, "unwanted tokens may live on", "host", ans.host, "why", err)
+		e.Problem += "; that session may still stand in the account page"
+	} else {
+		e.Problem += "; that session was ended"
+	}
+	return why
+}
