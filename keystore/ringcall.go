@@ -13,7 +13,7 @@ import (
 // service is under which name items stand in the keyring.
 const service = "mxauth"
 
-// This file is all that calls go-keyring, which waits for ever where a keyring
+// This file is all that asks go-keyring, which waits for ever where a keyring
 // does not answer, starts a bus where there is none, and reports success that is
 // none. So every call follows a probe that found an open keyring, runs in a
 // goroutine with a deadline, and what it wrote is read back.
@@ -106,7 +106,7 @@ func gaveUp(ctx context.Context, limit time.Duration) error {
 func ringError(err error) error {
 	var known *Error
 	switch {
-	case err == nil, errors.As(err, &known):
+	case err == nil, errors.As(err, &known), errors.Is(err, errUnusual):
 		return err
 	case errors.Is(err, keyring.ErrNotFound):
 		return errAbsent
@@ -120,15 +120,25 @@ func ringError(err error) error {
 	return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring failed", Err: err}
 }
 
+// errUnusual is what quickItem says where go-keyring has to be asked.
+var errUnusual = errors.New("not the usual item in an open keyring")
+
 // get reads one item. An empty one is none: gnome-keyring leaves such behind
 // when it dies in its first write.
 func (r *ring) get(ctx context.Context, e Entry) ([]byte, error) {
 	var value string
-	err := r.call(ctx, func() error {
+	err := r.bounded(ctx, r.k.limits.ring, func(ctx context.Context) error {
 		var err error
-		value, err = keyring.Get(service, e.Account)
+		value, err = quickItem(ctx, e.Account)
 		return err
 	})
+	if errors.Is(err, errUnusual) {
+		err = r.call(ctx, func() error {
+			var err error
+			value, err = keyring.Get(service, e.Account)
+			return err
+		})
+	}
 	if err != nil { // value may be written yet, by a call that was given up
 		return nil, err
 	}
