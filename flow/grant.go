@@ -18,7 +18,7 @@ func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Sess
 	case t.Scope != nil && *t.Scope != "":
 		s = s.granted(*t.Scope)
 		if more, _ := CompareScopes(p.code.Scope, s.Scope); len(more) > 0 && p.server.Matrix() {
-			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+Clean(more[0], 120))
+			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+ans.quote(more[0], 120))
 		}
 	}
 	if err != nil {

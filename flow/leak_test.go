@@ -127,6 +127,32 @@ func TestNothingSecretIsRepeated(t *testing.T) {
 	}
 }
 
+// What is no HTTP at all may echo too.
+func TestNothingSecretIsRepeatedFromTheWire(t *testing.T) {
+	for _, raw := range []string{"mar_old is what you sent\r\n\r\n", "HTTP/1.1 mar_old\r\n\r\n", "HTTP/1.1 200 OK\r\nmar_old\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: mar_old\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: mar_old\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Type: text/mar_old\r\n\r\n<p>"} {
+		synctest.Test(t, func(t *testing.T) {
+			a := (&rawServer{answers: []func(io.Writer){says(raw)}}).agent(t)
+			var log bytes.Buffer
+			a.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			_, err := a.Refresh(t.Context(), testSession())
+			wantKind(t, raw, err, KindTemporary)
+			if strings.Contains(err.Error()+log.String(), "mar_old") {
+				t.Errorf("%q: %v, %s", raw, err, log.String())
+			}
+		})
+	}
+}
+
+func TestNothingSecretIsRepeatedFromTheMediaType(t *testing.T) {
+	sc := &script{replies: map[string][]reply{"https://example.org/_matrix/client/v3/account/whoami": {{status: 200, header: "Content-Type: text/mat_old"}}}}
+	_, err := sc.agent().WhoAmI(t.Context(), testSession())
+	wantKind(t, "no JSON", err, KindInvalid)
+	if !strings.Contains(err.Error(), "(text/[secret])") {
+		t.Error(err)
+	}
+}
+
 func TestRedact(t *testing.T) {
 	secrets := func(values ...string) (out []Secret) {
 		for _, v := range values {

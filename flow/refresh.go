@@ -86,7 +86,7 @@ func (a *Agent) refreshOnce(ctx context.Context, s Session) (Session, error) {
 		return next, nil
 	}
 	if more, _ := CompareScopes(s.Scope, *t.Scope); len(more) > 0 && s.Server.Matrix() {
-		return s, ans.fail(KindInvalid, ans.host+" now grants more than the session has: "+Clean(more[0], 120))
+		return s, ans.fail(KindInvalid, ans.host+" now grants more than the session has: "+ans.quote(more[0], 120))
 	}
 	return next.granted(*t.Scope), nil
 }

@@ -113,7 +113,7 @@ func readClient(ans answer) (Client, error) {
 	case doc.Method == "none", doc.Method == "" && doc.Secret == "":
 		return Client{ID: doc.ID}, nil
 	case doc.Method != "" && doc.Method != "client_secret_basic" && doc.Method != "client_secret_post":
-		return Client{}, ans.fail(KindUnsupported, ans.host+" wants this client to authenticate by "+Clean(doc.Method, 40)+", which it cannot")
+		return Client{}, ans.fail(KindUnsupported, ans.host+" wants this client to authenticate by "+ans.quote(doc.Method, 40)+", which it cannot")
 	case !printable(doc.Secret, 1024):
 		return Client{}, ans.fail(KindInvalid, ans.host+" registered a client without a usable client_secret")
 	}

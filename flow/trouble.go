@@ -15,28 +15,29 @@ import (
 
 // transportError names why no answer came. TLS that does not hold is no network
 // trouble: trying again would not help, and must not be tempting.
-func transportError(ctx context.Context, op operation, host string, err error) error {
+func transportError(ctx context.Context, op operation, host string, err error, secrets []Secret) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
 	kind := KindTemporary
-	if tlsTrouble(err) != "" {
+	if tlsTrouble(err, secrets) != "" {
 		kind = KindInvalid
 	}
-	return &Error{Kind: kind, Op: op.String(), Host: host, Problem: host + " " + reason(err)}
+	return &Error{Kind: kind, Op: op.String(), Host: host, Problem: host + " " + reason(err, secrets)}
 }
 
 // reason words a transport error, as what is to be said of a host. Library texts
-// may quote the peer, so what is not known is cleaned and cut.
-func reason(err error) string {
-	if problem := tlsTrouble(err); problem != "" {
+// may quote the peer, and the peer may quote us: what is not known is cleared of
+// the secrets, cleaned and cut.
+func reason(err error, secrets []Secret) string {
+	if problem := tlsTrouble(err, secrets); problem != "" {
 		return problem
 	}
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
 	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return "is behind a proxy that " + reason(op.Err)
+		return "is behind a proxy that " + reason(op.Err, secrets)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "is not known to the name service"
 	case errors.As(err, &dns):
@@ -50,15 +51,15 @@ func reason(err error) string {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "broke the connection"
 	case errors.As(err, &op):
-		return "cannot be reached: " + Clean(op.Err.Error(), 120)
+		return "cannot be reached: " + Clean(redact(op.Err.Error(), secrets), 120)
 	}
 	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
-	return "gave no usable answer: " + Clean(text, 120)
+	return "gave no usable answer: " + Clean(redact(text, secrets), 120)
 }
 
 // tlsTrouble words what is wrong with the server's TLS, "" if nothing is.
 // crypto/tls has no type for most of it, but its texts all begin alike.
-func tlsTrouble(err error) string {
+func tlsTrouble(err error, secrets []Secret) string {
 	var (
 		cert    *tls.CertificateVerificationError
 		name    x509.HostnameError
@@ -73,7 +74,7 @@ func tlsTrouble(err error) string {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "has a certificate that has expired or is not valid yet, unless this machine's clock is wrong"
 	case errors.As(err, &cert):
-		return "has a certificate that does not hold: " + Clean(cert.Err.Error(), 120)
+		return "has a certificate that does not hold: " + Clean(redact(cert.Err.Error(), secrets), 120)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "does not speak TLS"
 	}
@@ -82,7 +83,7 @@ func tlsTrouble(err error) string {
 		return "does not speak TLS"
 	}
 	if _, what, ok := strings.Cut(err.Error(), "tls: "); ok {
-		return "does not agree on TLS: " + Clean(what, 120)
+		return "does not agree on TLS: " + Clean(redact(what, secrets), 120)
 	}
 	return ""
 }

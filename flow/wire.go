@@ -92,8 +92,8 @@ func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer
 	start, path := time.Now(), req.URL.EscapedPath()
 	resp, err := a.transport().RoundTrip(req)
 	if err != nil {
-		a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", path, "failed", reason(err))
-		return answer{}, transportError(parent, op, req.URL.Host, err)
+		a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", path, "failed", reason(err, secrets))
+		return answer{}, transportError(parent, op, req.URL.Host, err, secrets)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing is left to be lost by then
 	ans := answer{op: op, host: req.URL.Host, status: resp.StatusCode, header: resp.Header, secret: secrets}
@@ -101,7 +101,7 @@ func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer
 	a.debug(parent, "request", "method", req.Method, "host", req.URL.Host, "path", path,
 		"status", resp.StatusCode, "bytes", len(ans.body), "took", time.Since(start).Round(time.Millisecond))
 	if err != nil {
-		return ans, transportError(parent, op, req.URL.Host, fmt.Errorf("%w: %w", errBrokenOff, err))
+		return ans, transportError(parent, op, req.URL.Host, fmt.Errorf("%w: %w", errBrokenOff, err), secrets)
 	}
 	ans.whole = len(ans.body) <= bodyMax
 	ans.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -128,10 +128,9 @@ func (a *answer) readError() {
 	a.object = jsontext.Value(a.body).Kind() == '{'
 	a.access, a.refresh = NewSecret(text(e.Access)), NewSecret(text(e.Refresh))
 	a.secret = append(a.secret, a.access, a.refresh)
-	clean := func(v jsontext.Value, max int) string { return Clean(redact(text(v), a.secret), max) }
-	code, prose := text(e.Code), clean(e.Code, saidMax)
-	a.said = clean(e.Description, saidMax)
-	a.errcode = clean(e.ErrCode, 64)
+	code, prose := text(e.Code), a.quote(text(e.Code), saidMax)
+	a.said = a.quote(text(e.Description), saidMax)
+	a.errcode = a.quote(text(e.ErrCode), 64)
 	switch {
 	case a.errcode != "":
 		a.said = prose
@@ -144,6 +143,9 @@ func (a *answer) readError() {
 		}
 	}
 }
+
+// quote makes something that the server said fit to be repeated.
+func (a answer) quote(s string, max int) string { return Clean(redact(s, a.secret), max) }
 
 // text is a JSON string's value, "" for anything else.
 func text(v jsontext.Value) string {
@@ -181,7 +183,7 @@ func (a answer) decode(v any) error {
 		if kind == "" {
 			kind = "unlabelled"
 		}
-		return a.fail(KindInvalid, fmt.Sprintf("%s answered %d with something that is no JSON object (%s)", a.host, a.status, Clean(kind, 60)))
+		return a.fail(KindInvalid, fmt.Sprintf("%s answered %d with something that is no JSON object (%s)", a.host, a.status, a.quote(kind, 60)))
 	}
 	if err := json.Unmarshal(a.body, v); err != nil {
 		return a.fail(KindInvalid, fmt.Sprintf("%s sent a malformed answer", a.host))
