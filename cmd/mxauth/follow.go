@@ -36,7 +36,6 @@ type follower struct {
 	gone    func() bool // nobody reads any more
 
 	hand   flow.Session // what was handed over last
-	ours   bool         // the token that just came was asked for here
 	warned bool         // of another consumer
 	trouble
 }
@@ -96,7 +95,6 @@ func (f *follower) step(ctx context.Context) error {
 		f.runsOut(now)
 		return nil
 	}
-	f.ours = false
 	s, err := f.store.Fresh(ctx, e, f.refresh, f.need.met)
 	if err != nil {
 		return f.failed(err)
@@ -125,12 +123,6 @@ func (f *follower) look() (keystore.Entry, error) {
 	return keystore.Entry{}, err
 }
 
-// refresh asks the server, and remembers that it did.
-func (f *follower) refresh(ctx context.Context, s flow.Session) (flow.Session, error) {
-	f.ours = true
-	return f.app.refresh(ctx, s)
-}
-
 // arrived hands over a token that is another one than before.
 func (f *follower) arrived(s flow.Session) error {
 	if !f.since.IsZero() {
@@ -153,10 +145,10 @@ func (f *follower) arrived(s flow.Session) error {
 	return f.deliver(h)
 }
 
-// others tells of a second consumer: the token in hand was good, and somebody
-// else had it replaced. It is told once.
+// others tells of a second consumer: the token in hand would have done, so it was
+// somebody else who had it replaced. It is told once.
 func (f *follower) others() {
-	if f.ours || f.warned || f.hand.AccessToken.Empty() || !f.need.met(f.hand) {
+	if f.warned || f.hand.AccessToken.Empty() || !f.need.met(f.hand) {
 		return
 	}
 	f.warned = true

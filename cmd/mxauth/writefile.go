@@ -34,7 +34,11 @@ func (a *app) writeFormat(f format, path string, h handout) error {
 		a.detail("%s is up to date.", path)
 		return nil
 	}
-	if err := replaceFile(path, text); err != nil {
+	err = replaceFile(path, text)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return exit.Usagef("there is no folder %s", filepath.Dir(path))
+	case err != nil:
 		return fmt.Errorf("%w: %w", exit.ErrOutput, err)
 	}
 	a.detail("Wrote %s, good until %s.", path, clockTime(h.expiry))
