@@ -10,6 +10,9 @@ import (
 // noteTime is how long a note about a key stands.
 const noteTime = 5 * time.Second
 
+// wideFrom is how many columns make a window wide.
+const wideFrom = 60
+
 // A canvas is what every screen draws on, and what it notes for a while.
 type canvas struct {
 	palette palette
@@ -79,10 +82,21 @@ func (c canvas) marked(l look, state, text string) []line {
 	return marked(l, state, text, c.w)
 }
 
-// frame is what Bubble Tea draws, on the alternate screen.
-func (c canvas) frame(lines []line) tea.View {
-	for i := range lines {
-		lines[i] = lines[i].cut(c.w)
+// margin is what a page of text keeps free at its left.
+func (c canvas) margin() int {
+	if c.w > wideFrom {
+		return 1
+	}
+	return 0
+}
+
+// frame is what Bubble Tea draws, on the alternate screen. The margin at the left
+// is not part of the canvas any more.
+func (c canvas) frame(lines []line, margin int) tea.View {
+	for i, l := range lines {
+		if lines[i] = l.cut(c.w); margin > 0 && len(l) > 0 {
+			lines[i] = append(line(nil).pad(margin), lines[i]...)
+		}
 	}
 	view := tea.NewView(c.palette.paint(lines))
 	view.AltScreen = true
@@ -104,3 +118,6 @@ func (c canvas) waited(since time.Time) string {
 	}
 	return ""
 }
+
+// untilSecond is how long it takes until d is a whole number of seconds.
+func untilSecond(d time.Duration) time.Duration { return time.Second - d%time.Second }

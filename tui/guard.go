@@ -88,7 +88,7 @@ func (g guard[M]) View() (v tea.View) {
 
 // blank takes everything off the screen. It stays on the alternate screen, as
 // every frame does: a switch would ask the terminal another question.
-func blank() tea.View { return canvas{}.frame(nil) }
+func blank() tea.View { return canvas{}.frame(nil, 0) }
 
 // broken ends the program with an empty screen.
 func (g guard[M]) broken(err error) (tea.Model, tea.Cmd) {

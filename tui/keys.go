@@ -68,7 +68,7 @@ func keyBlocks[M any](keys []key[M], w int, short bool) []block {
 			first = append(first, k)
 		}
 	}
-	return []block{{rank: rankNice, lines: keyRows(first, w, true)}, {rank: 1, lines: keyRows(last, w, true)}}
+	return []block{{rank: rankNice, gap: true, lines: keyRows(first, w, true)}, {rank: 1, lines: keyRows(last, w, true)}}
 }
 
 func keyRows[M any](keys []key[M], w int, short bool) []line {
@@ -98,7 +98,7 @@ func keyRows[M any](keys []key[M], w int, short bool) []line {
 }
 
 // keyHelp explains the keys, one in each block.
-func keyHelp[M any](keys []key[M]) []block {
+func keyHelp[M any](keys []key[M], w int) []block {
 	wide := 0
 	for _, k := range keys {
 		if k.help != "" {
@@ -111,8 +111,7 @@ func keyHelp[M any](keys []key[M]) []block {
 			continue
 		}
 		name := line{{text: "  "}, {text: k.names[0], look: bold}}
-		l := append(name.pad(2+wide), span{text: "  " + k.help})
-		blocks = append(blocks, block{rank: 1, gap: len(blocks) == 0, lines: []line{l}})
+		blocks = append(blocks, block{rank: 1, gap: len(blocks) == 0, lines: labelled(name, k.help, wide+4, w)})
 	}
 	return blocks
 }

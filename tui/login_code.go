@@ -126,7 +126,7 @@ func (m loginModel) state(tight bool) string {
 
 // helpPage explains the keys and the page at the server. The code stays in sight.
 func (m loginModel) helpPage() []block {
-	blocks := append([]block{m.title(m.w)}, keyHelp(m.keys())...)
+	blocks := append([]block{m.title(m.w)}, keyHelp(m.keys(), m.w)...)
 	refused := "If the page shows an error, the server refuses what was asked for, and this screen will never hear of it." +
 		" Quit and ask for less, or ask the server's administrator."
 	if scope := clean(m.shown.Code.Scope); scope != "" {

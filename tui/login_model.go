@@ -104,6 +104,7 @@ func (m loginModel) handle(msg tea.Msg) (loginModel, tea.Cmd) {
 	case beginMsg:
 		return m.begin()
 	case stopMsg:
+		m.err = msg.cause // it counts, though the attempt may have failed of it first
 		return m.quit(msg.cause)
 	case openedMsg:
 		m.canvas = m.opened(msg.err)
@@ -250,7 +251,7 @@ func presentable(c flow.Code) error {
 func (m loginModel) next() time.Duration {
 	switch m.phase {
 	case discovering, storing, renewing, quitting:
-		return time.Second - m.now.Sub(m.since)%time.Second
+		return untilSecond(m.now.Sub(m.since))
 	case waiting:
 		if odd := m.left() % time.Second; odd > 0 {
 			return odd

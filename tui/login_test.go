@@ -11,6 +11,61 @@ import (
 	"github.com/mxauth/mxauth/flow"
 )
 
+// A loginTerminal is a terminal with a login in it.
+type loginTerminal struct {
+	*terminal
+	starts []*script
+	result LoginResult
+}
+
+// A script is one attempt, as the test plays it.
+type script struct {
+	server string
+	ctx    context.Context
+	events chan flow.Event
+}
+
+func (s *script) send(events ...flow.Event) {
+	for _, e := range events {
+		e.Time = time.Now()
+		s.events <- e
+	}
+	synctest.Wait()
+	time.Sleep(50 * time.Millisecond) // a frame
+}
+
+// open starts a login on a fresh terminal. It must be called in a bubble.
+func open(t *testing.T, w, h int, o LoginOptions, delay ...time.Duration) *loginTerminal {
+	t.Helper()
+	term := &loginTerminal{}
+	if o.Start == nil {
+		o.Start = func(ctx context.Context, server string) <-chan flow.Event {
+			s := &script{server: server, ctx: ctx, events: make(chan flow.Event)}
+			term.starts = append(term.starts, s)
+			return s.events
+		}
+	}
+	term.terminal = startTerminal(t, w, h, append(delay, 0)[0], func(ctx context.Context, w wiring) (err error) {
+		o.Input, o.Output, o.width, o.height = w.in, w.out, w.width, w.height
+		if o.Environ == nil {
+			o.Environ = w.env
+		}
+		term.result, err = Login(ctx, o)
+		return err
+	})
+	return term
+}
+
+// attempt returns the one that was begun last.
+func (term *loginTerminal) attempt() *script {
+	term.t.Helper()
+	synctest.Wait()
+	if len(term.starts) == 0 {
+		term.t.Fatal("no attempt was begun")
+	}
+	return term.starts[len(term.starts)-1]
+}
+
 func TestLoginFromNameToResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		term := open(t, 80, 24, LoginOptions{})
@@ -46,7 +101,7 @@ func TestLoginFromNameToResult(t *testing.T) {
 }
 
 // opened brings a terminal to the code screen.
-func opened(t *testing.T, w, h int, link string, o LoginOptions) (*terminal, *script) {
+func opened(t *testing.T, w, h int, link string, o LoginOptions) (*loginTerminal, *script) {
 	t.Helper()
 	o.Server = "matrix.org"
 	term := open(t, w, h, o)
@@ -154,7 +209,7 @@ func TestExpired(t *testing.T) {
 		close(a.events)
 		term.shows("[!] The code ran out after 20:00.")
 		term.hides("7KQ4ZP")
-		time.Sleep(time.Hour)
+		time.Sleep(2 * time.Minute)
 		if len(term.starts) != 1 {
 			t.Fatal("a code was asked for unasked")
 		}
@@ -334,4 +389,22 @@ func TestResize(t *testing.T) {
 		term.press("q")
 		term.wait()
 	})
+}
+
+func codeEvent(link string) flow.Event {
+	return flow.Event{Kind: flow.EventCode, DeviceName: "build-box", Code: flow.Code{UserCode: "7KQ4ZP",
+		VerificationURI: link, Expiry: time.Now().Add(20 * time.Minute), Interval: 5 * time.Second}}
+}
+
+func serverEvent() flow.Event {
+	return flow.Event{Kind: flow.EventServer, Server: flow.Server{Name: "matrix.org",
+		Homeserver: "https://matrix-client.matrix.org", Issuer: "https://account.matrix.org/"}}
+}
+
+func doneEvent() flow.Event {
+	return flow.Event{Kind: flow.EventDone, Name: "@alice:matrix.org", UserID: "@alice:matrix.org", Store: "the keyring"}
+}
+
+func errorEvent(kind flow.Kind, problem string) flow.Event {
+	return flow.Event{Kind: flow.EventError, Err: &flow.Error{Kind: kind, Op: "log in", Problem: problem}}
 }

@@ -18,6 +18,11 @@ func (m loginModel) View() tea.View {
 	}
 	var lines []line
 	var cursor *tea.Cursor
+	margin := m.margin()
+	if m.phase == waiting && !m.help {
+		margin = 0 // a long link needs every column
+	}
+	m.w -= margin
 	switch {
 	case m.help && m.phase == waiting:
 		lines = squeeze(m.helpPage(), m.h)
@@ -28,7 +33,10 @@ func (m loginModel) View() tea.View {
 	default:
 		lines = squeeze(m.page(), m.h)
 	}
-	view := m.frame(lines)
+	view := m.frame(lines, margin)
+	if cursor != nil {
+		cursor.X += margin
+	}
 	view.Cursor = cursor
 	return view
 }
@@ -39,11 +47,7 @@ func (m loginModel) title(w int) block {
 	if name := m.name(); name != "" && m.phase != asking {
 		text = "Log in to " + name
 	}
-	b := block{rank: 2}
-	for _, row := range fold(text, w) {
-		b.lines = append(b.lines, strong(row))
-	}
-	return b
+	return heading(text, w)
 }
 
 // name is the server's, as the user knows it.
@@ -88,7 +92,7 @@ func (m loginModel) steps() []line {
 	}
 	var lines []line
 	labels := [2]string{"Homeserver    ", "Login service "}
-	if m.w < 60 {
+	if m.w < wideFrom {
 		labels = [2]string{}
 	}
 	s := m.found.Server

@@ -4,43 +4,20 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/mxauth/mxauth/flow"
 )
 
-// checkFrame looks at what is true of every frame: it fits the window, and holds
-// no escape that is not ours.
+// checkFrame looks at what is true of every frame, and returns its text.
 func checkFrame(t *testing.T, m loginModel) string {
 	t.Helper()
-	return checkText(t, m, m.View().Content)
-}
-
-func checkText(t *testing.T, m loginModel, content string) string {
-	t.Helper()
-	rows := strings.Split(content, "\n")
-	if content != "" && len(rows) > m.h {
-		t.Fatalf("phase %d: %d rows at %dx%d:\n%s", m.phase, len(rows), m.w, m.h, content)
-	}
-	for _, r := range rows {
-		if n := ansi.StringWidth(r); n > m.w {
-			t.Fatalf("phase %d: %d columns at %dx%d: %q", m.phase, n, m.w, m.h, r)
-		}
-	}
-	ours := regexp.MustCompile(`\x1b\[(1|4|32|1;31|38;5;231;48;5;16|48;5;231|48;5;16)?m|\x1b\]8;;[!-~]*\x07`)
-	rest := ours.ReplaceAllString(content, "")
-	if i := strings.IndexFunc(rest, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == 0x202e }); i >= 0 {
-		t.Fatalf("phase %d: a control character in %q", m.phase, rest[i:min(len(rest), i+30)])
-	}
-	return rest
+	return checkText(t, fmt.Sprint("phase ", m.phase), m.w, m.h, m.View().Content)
 }
 
 // at makes a model as it is when the code is shown, without a program.
@@ -299,7 +276,7 @@ func TestHostileText(t *testing.T) {
 			m.note = clean(evil)
 			checkFrame(t, m.enter(p))
 		}
-		checkText(t, m, m.palette.paint(m.record(d).enter(left).result()))
+		checkText(t, "result", m.w, m.h, m.palette.paint(m.record(d).enter(left).result()))
 
 		for _, c := range []flow.Code{
 			{UserCode: evil, VerificationURI: "https://a.example"},
@@ -317,7 +294,7 @@ func TestHostileText(t *testing.T) {
 	})
 }
 
-// The screens as they were looked at. Set UPDATE to write them anew.
+// The screens as they were looked at.
 func TestGolden(t *testing.T) {
 	pages := map[string]func(loginModel) loginModel{
 		"ask": func(m loginModel) loginModel { m.field = newField("matrix.org"); return m.enter(asking) },
@@ -346,20 +323,7 @@ func TestGolden(t *testing.T) {
 				m := at(t, size[0], size[1], address(31))
 				m.options.OpenURL = func(context.Context, string) error { return nil }
 				m.shown.Time = m.now
-				got := regexp.MustCompile(`(?m) +$`).ReplaceAllString(checkFrame(t, page(m)), "") + "\n"
-				file := filepath.Join("testdata", fmt.Sprintf("%s-%dx%d.txt", name, size[0], size[1]))
-				if os.Getenv("UPDATE") != "" {
-					if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got != string(want) {
-					t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
-				}
+				golden(t, name, size, checkFrame(t, page(m)))
 			})
 		}
 	}

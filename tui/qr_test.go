@@ -122,12 +122,10 @@ func TestResizeStorm(t *testing.T) {
 		for p := asking; p <= left; p++ {
 			m = m.enter(p)
 			m.err = errNoReason
-			for w := range 90 {
-				for h := range 30 {
-					m.w, m.h = w, h
-					checkFrame(t, m)
-				}
-			}
+			everySize(func(w, h int) {
+				m.w, m.h = w, h
+				checkFrame(t, m)
+			})
 		}
 	})
 }

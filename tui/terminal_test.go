@@ -9,6 +9,7 @@ import (
 	"image/draw"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,39 +19,20 @@ import (
 	"github.com/charmbracelet/x/vt"
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
-
-	"github.com/mxauth/mxauth/flow"
 )
 
-// A terminal is an emulator with a login running in it, in virtual time.
+// A terminal is an emulator with a program running in it, in virtual time.
 type terminal struct {
 	t      *testing.T
 	em     *vt.SafeEmulator
 	cancel context.CancelCauseFunc
-	starts []*script
 	ended  chan struct{}
-	result LoginResult
 	err    error
 
+	screen    sync.Mutex // held while cells are written or read
 	keyboard  *slowLine
 	alternate string // the alternate screen when it was left
 	endedAt   time.Time
-}
-
-// A script is one attempt, as the test plays it.
-type script struct {
-	server string
-	ctx    context.Context
-	events chan flow.Event
-}
-
-func (s *script) send(events ...flow.Event) {
-	for _, e := range events {
-		e.Time = time.Now()
-		s.events <- e
-	}
-	synctest.Wait()
-	time.Sleep(50 * time.Millisecond) // a frame
 }
 
 // An outlet is the program's output. It does what a terminal's driver does
@@ -59,12 +41,14 @@ func (s *script) send(events ...flow.Event) {
 type outlet struct{ term *terminal }
 
 func (o outlet) Write(p []byte) (int, error) {
+	o.term.screen.Lock()
+	defer o.term.screen.Unlock()
 	text := bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
 	if at := bytes.Index(text, []byte(ansi.ResetModeAltScreenSaveCursor)); at >= 0 {
 		if _, err := o.term.em.Write(text[:at]); err != nil {
 			return 0, err
 		}
-		o.term.alternate, text = o.term.text(), text[at:]
+		o.term.alternate, text = o.term.snapshot(), text[at:]
 	}
 	_, err := o.term.em.Write(text)
 	return len(p), err
@@ -122,45 +106,22 @@ func (term *terminal) resize(w, h int) {
 	term.press(fmt.Sprintf("\x1b[48;%d;%d;0;0t", h, w))
 }
 
-// open starts a login on a fresh terminal. It must be called in a bubble.
-func open(t *testing.T, w, h int, o LoginOptions, delay ...time.Duration) *terminal {
+// startTerminal runs a program on a fresh terminal. It must be called in a
+// bubble.
+func startTerminal(t *testing.T, w, h int, delay time.Duration, program func(context.Context, wiring) error) *terminal {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	term := &terminal{t: t, em: vt.NewSafeEmulator(w, h), cancel: cancel, ended: make(chan struct{})}
-	term.keyboard = &slowLine{chunks: make(chan chunk, 1000)}
-	for _, d := range delay {
-		term.keyboard.delay = d
-	}
+	term := &terminal{t: t, em: vt.NewSafeEmulator(w, h), cancel: cancel, ended: make(chan struct{}),
+		keyboard: &slowLine{delay: delay, chunks: make(chan chunk, 1000)}}
 	go term.keyboard.carry(term.em)
-	o.Input, o.Output, o.width, o.height = term.keyboard, outlet{term}, w, h
-	if o.Environ == nil {
-		o.Environ = []string{"TERM=xterm-256color", "LANG=C.UTF-8"}
-	}
-	if o.Start == nil {
-		o.Start = func(ctx context.Context, server string) <-chan flow.Event {
-			s := &script{server: server, ctx: ctx, events: make(chan flow.Event)}
-			term.starts = append(term.starts, s)
-			return s.events
-		}
-	}
 	go func() {
 		defer close(term.ended)
-		term.result, term.err = Login(ctx, o)
+		term.err = program(ctx, wiring{in: term.keyboard, out: outlet{term}, env: []string{"TERM=xterm-256color", "LANG=C.UTF-8"}, width: w, height: h})
 		term.endedAt = time.Now()
 	}()
 	time.Sleep(200 * time.Millisecond)
 	t.Cleanup(func() { cancel(nil) })
 	return term
-}
-
-// attempt returns the one that was begun last.
-func (term *terminal) attempt() *script {
-	term.t.Helper()
-	synctest.Wait()
-	if len(term.starts) == 0 {
-		term.t.Fatal("no attempt was begun")
-	}
-	return term.starts[len(term.starts)-1]
 }
 
 func (term *terminal) press(keys string) {
@@ -169,8 +130,15 @@ func (term *terminal) press(keys string) {
 	time.Sleep(150 * time.Millisecond) // escape is told from a sequence by time
 }
 
-// text is the screen without blanks at the ends.
+// text is the screen without blanks at the ends, once the program is at rest.
 func (term *terminal) text() string {
+	synctest.Wait()
+	term.screen.Lock()
+	defer term.screen.Unlock()
+	return term.snapshot()
+}
+
+func (term *terminal) snapshot() string {
 	var b strings.Builder
 	for y := range term.em.Height() {
 		var row strings.Builder
@@ -246,13 +214,16 @@ func (term *terminal) wait() {
 	if term.alternate != "\n" {
 		term.t.Errorf("the alternate screen was not used, or not cleared: %q", term.alternate)
 	}
-	if err := term.em.Close(); err != nil {
+	// The emulator's own Close races with its Read.
+	if err := term.em.InputPipe().(io.Closer).Close(); err != nil {
 		term.t.Error(err)
 	}
 }
 
 // scrollback is what has left the screen at its upper edge.
 func (term *terminal) scrollback() string {
+	term.screen.Lock()
+	defer term.screen.Unlock()
 	var b strings.Builder
 	for y := range term.em.ScrollbackLen() {
 		for x := range term.em.Width() {
@@ -286,6 +257,9 @@ func themes() []theme {
 
 // picture draws the screen: block glyphs as blocks, letters as smudges.
 func (term *terminal) picture(th theme) image.Image {
+	synctest.Wait()
+	term.screen.Lock()
+	defer term.screen.Unlock()
 	const cw, ch = 8, 16
 	img := image.NewRGBA(image.Rect(0, 0, (term.em.Width()+4)*cw, (term.em.Height()+2)*ch))
 	draw.Draw(img, img.Bounds(), image.NewUniform(th.bg), image.Point{}, draw.Src)
@@ -350,22 +324,4 @@ func address(n int) string {
 	}
 	tail := "?c=" + strings.Repeat("k7Qz4p", n)
 	return head + tail[:n-len(head)]
-}
-
-func codeEvent(link string) flow.Event {
-	return flow.Event{Kind: flow.EventCode, DeviceName: "build-box", Code: flow.Code{UserCode: "7KQ4ZP",
-		VerificationURI: link, Expiry: time.Now().Add(20 * time.Minute), Interval: 5 * time.Second}}
-}
-
-func serverEvent() flow.Event {
-	return flow.Event{Kind: flow.EventServer, Server: flow.Server{Name: "matrix.org",
-		Homeserver: "https://matrix-client.matrix.org", Issuer: "https://account.matrix.org/"}}
-}
-
-func doneEvent() flow.Event {
-	return flow.Event{Kind: flow.EventDone, Name: "@alice:matrix.org", UserID: "@alice:matrix.org", Store: "the keyring"}
-}
-
-func errorEvent(kind flow.Kind, problem string) flow.Event {
-	return flow.Event{Kind: flow.EventError, Err: &flow.Error{Kind: kind, Op: "log in", Problem: problem}}
 }

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -38,6 +37,15 @@ type line []span
 
 func say(text string) line    { return line{{text: text}} }
 func strong(text string) line { return line{{text: text, look: bold}} }
+
+// heading is the first block of a page.
+func heading(text string, w int) block {
+	b := block{rank: rankKeep}
+	for _, row := range fold(text, w) {
+		b.lines = append(b.lines, strong(row))
+	}
+	return b
+}
 
 // sayAll makes one line of each text.
 func sayAll(texts []string) []line {
@@ -106,6 +114,23 @@ func marked(l look, state, text string, w int) []line {
 	return lines
 }
 
+// labelled is a value that wraps beside its label, at the given column, or under
+// it in a narrow window.
+func labelled(label line, value string, column, w int) []line {
+	if w < 2*column {
+		return append([]line{label}, sayAll(fold(value, w))...)
+	}
+	var lines []line
+	for i, row := range fold(value, w-column) {
+		l := line(nil)
+		if i == 0 {
+			l = label
+		}
+		lines = append(lines, append(l.pad(column), span{text: row}))
+	}
+	return lines
+}
+
 // mark is a row that begins with its state.
 func mark(l look, state, text string) line {
 	return line{{text: state, look: l}, {text: " " + text}}
@@ -138,21 +163,16 @@ func fold(text string, w int) []string {
 	return out
 }
 
-// hardFold breaks one word wherever the row ends. It returns at least one part;
-// characters wider than w are dropped, or it would never end.
+// hardFold breaks one word wherever the row ends. It returns at least one part.
 func hardFold(word string, w int) []string {
-	var out []string
-	for ansi.StringWidth(word) > w {
-		head := ansi.Truncate(word, w, "")
-		if head == "" {
-			_, n := utf8.DecodeRuneInString(word)
-			word = word[n:]
-			continue
-		}
-		out = append(out, head)
-		word = word[len(head):]
+	if ansi.StringWidth(word) <= w {
+		return []string{word}
 	}
-	return append(out, word)
+	parts := strings.Split(ansi.Hardwrap(word, w, true), "\n")
+	if len(parts) > 1 && parts[0] == "" { // before a character wider than w
+		parts = parts[1:]
+	}
+	return parts
 }
 
 // clean makes text from elsewhere fit to be drawn.
@@ -191,14 +211,19 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%d s", int(d.Seconds(
 
 // sentence begins with a capital and ends with a full stop.
 func sentence(s string) string {
-	if s == "" {
+	if s = capital(s); s == "" {
 		return s
-	}
-	if s[0] >= 'a' && s[0] <= 'z' {
-		s = string(s[0]-'a'+'A') + s[1:]
 	}
 	if last := s[len(s)-1]; last != '.' && last != '!' && last != '?' {
 		s += "."
+	}
+	return s
+}
+
+// capital begins with a capital letter, if that is one of a to z.
+func capital(s string) string {
+	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
+		s = string(s[0]-'a'+'A') + s[1:]
 	}
 	return s
 }
