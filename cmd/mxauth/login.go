@@ -28,6 +28,7 @@ type loginOptions struct {
 	issuer     string
 	clientID   string
 	initial    string
+	deviceID   string
 	deviceName string
 	nameGiven  bool // --device-name was given, perhaps empty
 }
@@ -60,6 +61,7 @@ func (a *app) loginCommand() *cobra.Command {
 	f.StringVar(&o.issuer, "issuer", "", "log in to this OpenID issuer instead of a homeserver (needs --name)")
 	f.StringVar(&o.clientID, "client-id", "", "use this client ID instead of registering")
 	f.StringVar(&o.initial, "initial-token", "", "file with an initial access token for the registration; - for stdin")
+	f.StringVar(&o.deviceID, "device-id", "", "log in as this Matrix device, for a program whose end-to-end keys are tied to it (default: a new one)")
 	f.StringVar(&o.deviceName, "device-name", "", "what to show to the person who approves (default: the host's name); empty shows none")
 	return cmd
 }
@@ -111,7 +113,7 @@ func (a *app) newLogin(k *keystore.Keystore, o loginOptions) (*login.Login, erro
 		return nil, exit.Usagef("either a server or --issuer")
 	}
 	l := &login.Login{Agent: a.agent(), Store: k, Name: o.name, Issuer: o.issuer, Scope: o.scope,
-		DeviceName: deviceName(o), Client: flow.Client{ID: o.clientID}}
+		DeviceID: o.deviceID, DeviceName: deviceName(o), Client: flow.Client{ID: o.clientID}}
 	if o.initial != "" {
 		var err error
 		if l.Initial, err = a.readSecret(o.initial); err != nil {

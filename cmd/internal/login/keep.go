@@ -93,7 +93,7 @@ func (a *attempt) name(ctx context.Context, slot keystore.Entry, name, user stri
 		var e keystore.Entry
 		if e, err = a.Store.Name(ctx, slot, name, user, over); err == nil {
 			if over != nil {
-				a.endFormer(ctx, *over)
+				a.endFormer(ctx, *over, e.DeviceID)
 			}
 			return e, nil
 		}
@@ -129,8 +129,9 @@ func (a *attempt) differs(old, now keystore.Entry, user string) error {
 	return nil
 }
 
-// endFormer revokes the session that was replaced, and says what that means.
-func (a *attempt) endFormer(ctx context.Context, old keystore.Entry) {
+// endFormer revokes the session that was replaced, and says what that means. A
+// device that the new session has too lives on at the server.
+func (a *attempt) endFormer(ctx context.Context, old keystore.Entry, device string) {
 	ended := old.Ended != nil
 	if err := a.undo(ctx, old); err != nil && !errors.Is(err, keystore.ErrNotFound) {
 		a.warn("The former session under this name could not be ended (%s); the next login tries again, or end it in the account page%s.", err, deviceWords(old.DeviceID))
@@ -140,7 +141,7 @@ func (a *attempt) endFormer(ctx context.Context, old keystore.Entry) {
 		return
 	}
 	text := "The former session under this name was ended"
-	if old.DeviceID != "" {
+	if old.DeviceID != "" && old.DeviceID != device {
 		text += "; the end-to-end keys of its device " + old.DeviceID + " are gone with it"
 	}
 	a.warn("%s.", text)

@@ -29,6 +29,7 @@ type Login struct {
 	Name       string   // of the session; empty: the user ID
 	Issuer     string   // log in to this issuer instead of a homeserver
 	Scope      []string // presets and scope words; empty: the default
+	DeviceID   string   // Matrix device to log in as; empty: a fresh one
 	DeviceName string   // shown on the consent page; may be empty
 	Client     flow.Client
 	Initial    flow.Secret // initial access token for the registration
@@ -43,6 +44,9 @@ func (l *Login) Check(server string) error {
 	}
 	if l.Name == "" && (l.Issuer != "" || !hasAPI(want.Scope)) {
 		return exit.Usagef("this login needs a name, because no homeserver will say whose it is: add --name")
+	}
+	if err := l.checkDevice(want); err != nil {
+		return err
 	}
 	if l.Name == "" {
 		return nil
@@ -61,6 +65,24 @@ func (l *Login) Check(server string) error {
 		return exit.Usagef("the session %s is for %s; log it out first, or choose another --name", l.Name, old.Server)
 	}
 	return nil
+}
+
+// checkDevice refuses a device that no scope would carry, and one that another
+// session has: two sessions of one device take each other's end-to-end keys.
+func (l *Login) checkDevice(want flow.Request) error {
+	if l.DeviceID == "" {
+		return nil
+	}
+	if want.DeviceID != l.DeviceID {
+		return exit.Usagef("a device was named, and this scope has none")
+	}
+	entries, err := l.Store.Entries()
+	for _, e := range entries {
+		if !e.Pending && e.Ended == nil && e.DeviceID == l.DeviceID && e.Name != l.Name && (l.Name != "" || e.Name[0] != '@') {
+			return exit.Usagef("the session %s has the device %s: log in again under its name, or log it out first", e.Name, l.DeviceID)
+		}
+	}
+	return err
 }
 
 // CheckName refuses names that could not be typed or printed again.
@@ -89,14 +111,14 @@ func same(e keystore.Entry, typed string) bool {
 
 func hasAPI(scope string) bool { return (flow.Session{Scope: scope}).HasScope(flow.ScopeAPI) }
 
-// request makes the scope, with a fresh device.
+// request makes the scope, with a fresh device where none is named.
 func (l *Login) request() (flow.Request, error) {
 	var want flow.Request
 	var err error
 	if l.Issuer != "" {
 		want, err = flow.IssuerScope(l.Scope)
 	} else {
-		want, err = flow.HomeserverScope(l.Scope, "")
+		want, err = flow.HomeserverScope(l.Scope, l.DeviceID)
 	}
 	want.DeviceName = flow.CleanDeviceName(l.DeviceName)
 	return want, err
