@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,8 @@ type app struct {
 	json    bool // the command was asked for JSON: errors are JSON too
 	session string
 	host    string // of the server in question, for what to do next
+
+	hushed atomic.Bool // a screen has the terminal: nothing else may write there
 }
 
 // run is the program: arguments to exit code.
@@ -56,7 +59,7 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		Version:       build.Version(),
 		Args:          usageArgs(cobra.NoArgs),
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.home(cmd) },
 	}
 	cmd.SetVersionTemplate("mxauth {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit.UsageError{Err: err} })
@@ -126,7 +129,17 @@ func (a *app) refresh(ctx context.Context, s flow.Session) (flow.Session, error)
 }
 
 // say tells the person something; a stderr that is gone is nobody to tell.
-func (a *app) say(format string, args ...any) { _, _ = fmt.Fprintf(a.err, format+"\n", args...) }
+func (a *app) say(format string, args ...any) {
+	if !a.hushed.Load() {
+		_, _ = fmt.Fprintf(a.err, format+"\n", args...)
+	}
+}
+
+// hush keeps everything but a screen from the terminal, until speak is called.
+func (a *app) hush() (speak func()) {
+	a.hushed.Store(true)
+	return func() { a.hushed.Store(false) }
+}
 
 // detail is say for -v.
 func (a *app) detail(format string, args ...any) {
@@ -161,7 +174,7 @@ func (a *app) pick(k *keystore.Keystore, args []string) (keystore.Entry, error) 
 	if err != nil {
 		return e, err
 	}
-	a.session, a.host = e.Name, e.Server
+	a.session, a.host = e.Name, loginTarget(e)
 	return e, nil
 }
 

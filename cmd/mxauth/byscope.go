@@ -31,7 +31,7 @@ func (a *app) pickByScope(k *keystore.Keystore, args, words []string) (keystore.
 	}
 	switch {
 	case len(fit) == 1:
-		a.session, a.host = fit[0].Name, fit[0].Server
+		a.session, a.host = fit[0].Name, loginTarget(fit[0])
 		return fit[0], nil
 	case len(fit) > 1:
 		many := &keystore.AmbiguousError{}

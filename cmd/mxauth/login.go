@@ -128,7 +128,9 @@ func (a *app) loginScreen(ctx context.Context, l *login.Login, o loginOptions) e
 	if o.issuer != "" {
 		server = o.issuer
 	}
+	speak := a.hush()
 	r, err := tui.Login(ctx, tui.LoginOptions{Input: a.in, Output: a.err, Server: server, Start: l.Start, OpenURL: a.opener()})
+	speak()
 	if r.Plain != nil { // the person chose plain lines: the same login goes on
 		defer r.Plain.Cancel()
 		_, err = tui.Lines(ctx, a.err, r.Plain.Events, tui.LinesOptions{Seen: r.Plain.Seen, QR: o.qr})

@@ -46,7 +46,7 @@ func (a *app) logout(ctx context.Context, args []string, o logoutOptions) error 
 	}
 	entries, first := k.Entries()
 	for _, e := range entries {
-		a.session, a.host = e.Name, e.Server
+		a.session, a.host = e.Name, loginTarget(e)
 		if err := a.logoutOne(ctx, k, e, o); err != nil {
 			if first == nil {
 				first = err

@@ -57,7 +57,7 @@ func (a *app) refreshAll(ctx context.Context, k *keystore.Keystore) error {
 		if e.Pending || e.Ended != nil || ctx.Err() != nil {
 			continue
 		}
-		a.session, a.host = e.Name, e.Server
+		a.session, a.host = e.Name, loginTarget(e)
 		if err := a.refreshOne(ctx, k, e); err != nil {
 			if first == nil {
 				first = err

@@ -133,3 +133,34 @@ func TestScreenAsksForTheServer(t *testing.T) {
 		t.Errorf("%d codes were asked for, want 2", n)
 	}
 }
+
+// TestHome starts without a command: looks at the sessions, logs one in again,
+// logs it out, and leaves.
+func TestHome(t *testing.T) {
+	s := startServer(t)
+	b := newBox(t, "MXAUTH_STORE=plaintext")
+	b.loggedIn(s)
+	b.loggedIn(s, "--name", "bot")
+	p := openPane(t, b)
+	p.wait(`(?s)@alice:example.test.*bot`)
+	p.do("send-keys", "Down")
+	p.do("send-keys", "u")
+	p.wait(`bot \*`)
+	p.do("send-keys", "l")
+	p.wait(`Waiting\.`)
+	if err := s.Approve(s.Pending()[0], "alice"); err != nil {
+		t.Fatal(err)
+	}
+	p.wait(`(?s)2 sessions.*bot \*`)
+	if n := s.Succeeded(flowtest.Revoke); n != 1 {
+		t.Errorf("%d sessions were ended, want the one that was replaced", n)
+	}
+	p.do("send-keys", "d")
+	p.wait(`y/N`)
+	p.do("send-keys", "y")
+	p.wait(`(?s)Logged out`)
+	p.do("send-keys", "q")
+	p.wait(`\[exit 0\]`)
+	b.must(4, "token", "bot")
+	b.must(0, "token")
+}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mxauth/mxauth/flow"
+	"github.com/mxauth/mxauth/keystore"
 )
 
 // isTerminal asks the kernel, not the terminal.
@@ -18,6 +19,10 @@ func (a *app) attended() bool { return isTerminal(a.in) && isTerminal(a.err) }
 
 // askPassphrase reads the sealed file's passphrase without echo.
 func (a *app) askPassphrase(ctx context.Context, confirm bool) (flow.Secret, error) {
+	if a.hushed.Load() {
+		return flow.Secret{}, &keystore.Error{Kind: keystore.NoKey, Store: keystore.KindFile,
+			Problem: "the sealed file needs its passphrase, which cannot be asked for on this screen"}
+	}
 	ask := func(prompt string) (flow.Secret, error) {
 		_, _ = a.err.WriteString(prompt)
 		b, err := term.ReadPassword(int(a.in.Fd()))
