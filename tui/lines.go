@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/mxauth/mxauth/flow"
 )
 
@@ -182,33 +180,12 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%d minutes", n)
 }
 
-// symbol prints a QR code, or says why not. Colours are set where a terminal
-// will obey them; elsewhere the glyphs have to do.
+// symbol prints a QR code, or says why not.
 func (l *lines) symbol(link string) {
-	qr, err := newQR(link)
+	text, err := QRCode(l.w, link, l.options.Environ)
 	if err != nil {
 		l.say("No QR code: %v.", err)
 		return
 	}
-	p := newPalette(l.options.Environ)
-	cols, coloured := 0, false
-	if f, ok := l.w.(*os.File); ok && isTerminal(f) {
-		coloured = environ(l.options.Environ).get("TERM") != "dumb"
-		cols, _, _ = term.GetSize(int(f.Fd()))
-	}
-	need, _ := qr.dimensions(zoneWide, p.utf8)
-	switch {
-	case cols > 0 && need > cols:
-		l.say("No QR code: it needs %d columns, and this window has %d.", need, cols)
-	case !p.utf8 && !coloured:
-		l.say("No QR code: this terminal has no characters for it.")
-	default:
-		rows := qr.lines(zoneWide, p.utf8)
-		if !coloured {
-			for _, r := range rows {
-				r[0].look = plain
-			}
-		}
-		_, _ = io.WriteString(l.w, p.paint(rows)+"\n")
-	}
+	_, _ = io.WriteString(l.w, text)
 }

@@ -73,6 +73,7 @@ func codeName(err error, code int) string {
 func (a *app) advice(err error) string {
 	var many *keystore.AmbiguousError
 	var scope *noScopeError
+	var unoffered *unofferedError
 	var store *keystore.Error
 	var server *flow.Error
 	switch {
@@ -80,6 +81,8 @@ func (a *app) advice(err error) string {
 		return "Name one, or set MXAUTH_SESSION, or pick one for good: mxauth use NAME"
 	case errors.As(err, &scope):
 		return "Make one: mxauth login SERVER --name NAME --scope " + strings.Join(quoteAll(scope.words), " --scope ")
+	case errors.As(err, &unoffered):
+		return unofferedAdvice(unoffered)
 	case errors.Is(err, keystore.ErrNotFound):
 		return "Log in: mxauth login SERVER" + a.withName()
 	case errors.Is(err, keystore.ErrEnded):
@@ -96,6 +99,13 @@ func (a *app) advice(err error) string {
 		return "Your login is kept. Try again."
 	}
 	return ""
+}
+
+func unofferedAdvice(e *unofferedError) string {
+	if len(e.offered) == 0 {
+		return "Nothing was changed. Its website may have one."
+	}
+	return "Nothing was changed. It offers: " + strings.Join(e.offered, ", ")
 }
 
 func (a *app) server() string {
