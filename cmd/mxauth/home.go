@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -162,21 +163,21 @@ func (s *sessionActions) Logout(ctx context.Context, id string) error {
 }
 
 // AccountLink leads to the device where the server has a page for that, else to
-// the account page itself. The address was pinned at login, so it lies with the
-// tokens.
+// the account page itself.
 func (s *sessionActions) AccountLink(ctx context.Context, id string) (string, error) {
 	e, err := entryByID(s.store, id)
 	if err != nil {
 		return "", err
 	}
-	session, err := s.store.Get(ctx, e)
+	server, err := s.app.accountServer(ctx, s.store, e)
 	if err != nil {
 		return "", s.advised(e, err)
 	}
-	if link, err := session.Server.AccountLink("device_view", e.DeviceID); err == nil && e.DeviceID != "" {
+	links := accountLinks(server, e.DeviceID)
+	if link := cmp.Or(links["device"], server.Account); link != "" {
 		return link, nil
 	}
-	return session.Server.AccountLink("", "")
+	return "", newUnoffered(e.Server, action{}, links)
 }
 
 // advised adds to an error what the command line would say under it.
