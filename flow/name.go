@@ -15,6 +15,13 @@ type place struct {
 	base  string   // the client-server API, if .well-known knows nothing
 }
 
+// CheckServer reports whether [Agent.Discover] can take a name, without asking
+// anybody. The error is of KindUsage.
+func CheckServer(name string) error {
+	_, err := parsePlace(name)
+	return err
+}
+
 // parsePlace reads what a person typed: a server name ("matrix.org",
 // "example.org:8448"), a Matrix ID, or a URL.
 func parsePlace(input string) (place, error) {

@@ -38,6 +38,11 @@ type Login struct {
 // Check finds mistakes before any request is made. server may be empty where
 // the screen will ask for it.
 func (l *Login) Check(server string) error {
+	if l.Issuer == "" && server != "" {
+		if err := flow.CheckServer(server); err != nil {
+			return err
+		}
+	}
 	want, err := l.request()
 	if err != nil {
 		return err
@@ -106,7 +111,8 @@ func same(e keystore.Entry, typed string) bool {
 	if _, server, ok := strings.Cut(typed, ":"); ok && strings.HasPrefix(typed, "@") {
 		typed = server
 	}
-	return typed == e.Server || typed == e.Homeserver || typed == strings.TrimRight(e.Issuer, "/")
+	_, host, isURL := strings.Cut(typed, "://")
+	return typed == e.Server || isURL && host == e.Server || typed == e.Homeserver || typed == strings.TrimRight(e.Issuer, "/")
 }
 
 func hasAPI(scope string) bool { return (flow.Session{Scope: scope}).HasScope(flow.ScopeAPI) }
