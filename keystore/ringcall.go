@@ -66,7 +66,7 @@ func (r *ring) bounded(ctx context.Context, limit time.Duration, f func(context.
 	go func() {
 		defer r.turn.give()
 		defer r.finished.Add(1)
-		result <- f(limited)
+		result <- survive(func() error { return f(limited) })
 	}()
 	defer cancel()
 	select {
@@ -75,6 +75,17 @@ func (r *ring) bounded(ctx context.Context, limit time.Duration, f func(context.
 	case <-limited.Done():
 		return gaveUp(ctx, limit)
 	}
+}
+
+// survive turns a panic into an error: go-keyring panics when the bus ends while
+// a person is asked, and at answers that are not what it expects.
+func survive(f func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring ended, or gave an answer that makes no sense"}
+		}
+	}()
+	return f()
 }
 
 // queue waits for the turn for as long as calls come back. It gives up when the

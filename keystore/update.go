@@ -195,14 +195,18 @@ func (k *Keystore) ended(ctx context.Context, v vault, e Entry, before []byte, c
 func (k *Keystore) store(ctx context.Context, p pen, data []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.limits.store)
 	defer cancel()
+	var why error
 	for {
 		err := p.commit(ctx, data)
 		if err == nil {
 			return nil
 		}
+		if why == nil || ctx.Err() == nil { // the end of the time explains nothing
+			why = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return why
 		case <-time.After(k.limits.again):
 		}
 	}

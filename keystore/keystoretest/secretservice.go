@@ -208,11 +208,13 @@ const (
 	itemName       = "org.freedesktop.Secret.Item"
 )
 
-// A Bus is a dbus-daemon of a test. Nothing is on it, and it starts nothing.
+// A Bus is a dbus-daemon of a test. Nothing is on it, and it starts nothing but
+// what Offer told it.
 type Bus struct {
-	Address string
-	conn    *dbus.Conn // the test's own
-	daemon  *exec.Cmd
+	Address  string
+	services string     // a folder of what it may start
+	conn     *dbus.Conn // the test's own
+	daemon   *exec.Cmd
 }
 
 // StartBus starts a bus without a keyring. It ends with the test.
@@ -229,11 +231,17 @@ func StartBus(t testing.TB) *Bus {
 			t.Error(err)
 		}
 	})
+	b := &Bus{services: filepath.Join(dir, "services")}
 	config := filepath.Join(dir, "bus.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, busConfig, filepath.Join(dir, "bus")), 0o600); err != nil {
+	err = os.WriteFile(config, fmt.Appendf(nil, busConfig, filepath.Join(dir, "bus"), b.services), 0o600)
+	if err == nil {
+		err = os.Mkdir(b.services, 0o700)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bus{daemon: exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")}
+	b.daemon = exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
+	b.daemon.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_RUNTIME_DIR=" + dir}
 	b.daemon.SysProcAttr = withParent()
 	out, err := b.daemon.StdoutPipe()
 	if err == nil {
@@ -260,6 +268,7 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 <busconfig>
   <type>session</type>
   <listen>unix:path=%s</listen>
+  <servicedir>%s</servicedir>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
@@ -273,6 +282,19 @@ const busConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Con
 // prompt can reach.
 func (b *Bus) Env() []string {
 	return []string{"DBUS_SESSION_BUS_ADDRESS=" + b.Address, "DISPLAY=", "WAYLAND_DISPLAY="}
+}
+
+// Offer lets the bus start a keyring by a command when somebody asks for one.
+func (b *Bus) Offer(t testing.TB, command string) {
+	t.Helper()
+	text := "[D-BUS Service]\nName=" + busName + "\nExec=" + command + "\n"
+	err := os.WriteFile(filepath.Join(b.services, busName+".service"), []byte(text), 0o600)
+	if err == nil {
+		err = b.conn.BusObject().Call("org.freedesktop.DBus.ReloadConfig", 0).Err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Freeze stops the bus itself: it accepts connections and says nothing.
