@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,35 +21,48 @@ type check struct {
 	Found  string `json:"found"`
 	Advice string `json:"advice,omitempty"`
 
-	err error
+	err error // why it is not OK
 }
 
+type doctorOptions struct{ json bool }
+
 func (a *app) doctorCommand() *cobra.Command {
-	var asJSON bool
+	var o doctorOptions
 	cmd := &cobra.Command{
 		Use:   "doctor [SERVER]",
-		Short: "Check the keyring, the state directory and a server, and say what to do",
-		Args:  usageArgs(cobra.MaximumNArgs(1)),
+		Short: "Check the keyring, the state directory, the sessions and their servers, and say what to do",
+		Long: "Checks the state directory, the store, every session, and SERVER: discovery,\n" +
+			"device login, scopes and the clock. Without SERVER it is the servers of the\n" +
+			"sessions. It changes nothing, asks nobody, and sends no token anywhere. The exit\n" +
+			"code is that of the first check that failed.",
+		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.doctor(cmd.Context(), args, asJSON)
+			a.json = o.json
+			return a.doctor(cmd.Context(), args, o)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "an array of objects")
+	cmd.Flags().BoolVar(&o.json, "json", false, "an array of objects")
 	return cmd
 }
 
 // doctor prints every check, and ends with the code of the first that failed.
-func (a *app) doctor(ctx context.Context, args []string, asJSON bool) error {
+func (a *app) doctor(ctx context.Context, args []string, o doctorOptions) error {
 	k, err := a.store()
 	if err != nil {
 		return err
 	}
-	checks := []check{a.checkStateDir(k), a.checkStore(ctx, k)}
-	checks = append(checks, a.checkSessions(k)...)
-	if len(args) > 0 {
-		checks = append(checks, a.checkServer(ctx, args[0])...)
+	store := a.checkStore(ctx, k)
+	checks := []check{a.checkStateDir(ctx, k), store}
+	entries, err := k.Entries()
+	checks = append(checks, a.checkSessions(ctx, k, entries)...)
+	if err != nil {
+		checks = append(checks, a.failed("session list", err, "The other sessions are not harmed. Log in again for the one that is damaged."))
 	}
-	if asJSON {
+	checks = append(checks, a.checkServers(ctx, doctorTargets(args, entries), entries)...)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if o.json {
 		err = a.printJSON(checks)
 	} else {
 		err = a.print(doctorText(checks))
@@ -63,6 +76,14 @@ func (a *app) doctor(ctx context.Context, args []string, asJSON bool) error {
 		}
 	}
 	return nil
+}
+
+// failed is a check that failed, with one line of advice.
+func (a *app) failed(name string, err error, advice string) check {
+	if advice == "" {
+		advice = "Run it again with -vv, and report what it says."
+	}
+	return check{Name: name, Found: oneLine(err), Advice: advice, err: err}
 }
 
 // An unwellError carries the first failed check, for its exit code.
@@ -89,67 +110,88 @@ func doctorText(checks []check) string {
 	return b.String()
 }
 
-func (a *app) checkStateDir(k *keystore.Keystore) check {
-	c := check{Name: "state directory", Found: k.Dir()}
-	info, err := os.Stat(k.Dir())
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		c.OK, c.Found = true, c.Found+" (made at the first login)"
-	case err != nil:
-		c.err, c.Found = err, err.Error()
-	case !info.IsDir():
-		c.err, c.Advice = errors.New("not a directory"), "Move the file away, or set MXAUTH_STATE_DIR."
-	default:
-		c.OK = true
+// checkStateDir looks whether the directory is there, ours, and can be written.
+func (a *app) checkStateDir(ctx context.Context, k *keystore.Keystore) check {
+	const name = "state directory"
+	if _, err := os.Stat(k.Dir()); errors.Is(err, os.ErrNotExist) {
+		return check{Name: name, OK: true, Found: k.Dir() + " (made at the first login)"}
 	}
-	return c
+	if err := k.Probe(ctx, keystore.KindPlaintext); err != nil { // plain files need the directory and nothing else
+		return a.failed(name, err, "Give it back to the user that mxauth runs as, mode 0700, or set MXAUTH_STATE_DIR.")
+	}
+	return check{Name: name, OK: true, Found: k.Dir()}
 }
 
+// checkStore looks at the store that a login would use.
 func (a *app) checkStore(ctx context.Context, k *keystore.Keystore) check {
 	kind := keystore.KindKeyring
 	if name := a.getenv("MXAUTH_STORE"); name != "" {
 		var err error
 		if kind, err = keystore.ParseKind(name); err != nil {
-			return check{Name: "store", Found: err.Error(), Advice: "Set MXAUTH_STORE to keyring, file or plaintext.", err: &exit.UsageError{Err: err}}
+			return a.failed("store", &exit.UsageError{Err: err}, "Set MXAUTH_STORE to keyring, file or plaintext.")
 		}
 	}
-	c := check{Name: "store", OK: true, Found: kind.Words() + " is ready"}
 	if err := k.Probe(ctx, kind); err != nil {
-		c = check{Name: "store", Found: err.Error(), Advice: a.advice(err), err: err}
+		return a.failed("store", err, a.advice(err))
 	}
-	return c
+	found := kind.Words() + " is ready"
+	if source := k.KeySource(); kind == keystore.KindFile && source != keystore.NoKeySource {
+		found += ", its key comes from the " + string(source)
+	}
+	return check{Name: "store", OK: true, Found: found}
 }
 
-func (a *app) checkSessions(k *keystore.Keystore) []check {
-	entries, err := k.Entries()
+// checkSessions looks whether each session is alive, as far as that is known
+// here, and whether its tokens can be read.
+func (a *app) checkSessions(ctx context.Context, k *keystore.Keystore, entries []keystore.Entry) []check {
+	defer a.hush()() // nobody is asked for a passphrase
+	keyring := error(nil)
+	if usesKeyring(entries) {
+		keyring = k.Probe(ctx, keystore.KindKeyring) // nobody is asked to unlock it either
+	}
 	var out []check
 	for _, e := range entries {
+		name := "session " + e.Name
 		switch {
 		case e.Pending:
-			out = append(out, check{Name: "unfinished login", OK: true, Found: e.Server + ", stored but never named",
-				Advice: "It is ended at the next login."})
+			out = append(out, check{Name: "unfinished login", OK: true, Found: e.Server + ", stored but never named", Advice: "It is ended at the next login."})
 		case e.Ended != nil:
-			out = append(out, check{Name: "session " + e.Name, Found: "ended by the server (" + e.Ended.Reason + ")",
-				Advice: "Log in again: mxauth login " + e.Server, err: keystore.ErrEnded})
+			out = append(out, check{Name: name, Found: "ended (" + e.Ended.Reason + ")", Advice: "Log in again: mxauth login " + loginTarget(e) + " --name " + shellQuote(e.Name), err: keystore.ErrEnded})
+		case e.Kind == keystore.KindKeyring && keyring != nil:
+			out = append(out, a.failed(name, keyring, a.advice(keyring)))
 		default:
-			out = append(out, check{Name: "session " + e.Name, OK: true, Found: "kept in " + e.Kind.Words()})
+			out = append(out, a.checkTokens(ctx, k, e))
 		}
-	}
-	if err != nil {
-		out = append(out, check{Name: "session list", Found: err.Error(), err: err})
 	}
 	return out
 }
 
-func (a *app) checkServer(ctx context.Context, name string) []check {
-	s, err := a.agent().Discover(ctx, name)
+func usesKeyring(entries []keystore.Entry) bool {
+	for _, e := range entries {
+		if e.Kind == keystore.KindKeyring && !e.Pending && e.Ended == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// checkTokens reads a session. One that only a passphrase opens is left closed.
+func (a *app) checkTokens(ctx context.Context, k *keystore.Keystore, e keystore.Entry) check {
+	name, where := "session "+e.Name, "kept in "+e.Kind.Words()
+	if e.Kind == keystore.KindFile && k.KeySource() == keystore.KeyFromPassphrase {
+		return check{Name: name, OK: true, Found: where + ", not opened: it needs a passphrase"}
+	}
+	s, err := k.Get(ctx, e)
 	if err != nil {
-		return []check{{Name: "server " + name, Found: err.Error(), Advice: a.advice(err), err: err}}
+		return a.failed(name, err, a.advice(err))
 	}
-	out := []check{{Name: "server " + s.Name, OK: true, Found: fmt.Sprintf("homeserver %s, issuer %s", s.Homeserver, s.Issuer)}}
-	device := check{Name: "device login", OK: true, Found: "offered"}
-	if err := s.CheckDeviceLogin(false); err != nil {
-		device = check{Name: "device login", Found: err.Error(), err: err}
+	found := where
+	switch {
+	case s.Expiry.IsZero():
+	case s.Lasts(time.Now(), 0):
+		found += ", token good until " + clockTime(s.Expiry)
+	default:
+		found += ", its next token is due"
 	}
-	return append(out, device)
+	return check{Name: name, OK: true, Found: found}
 }
