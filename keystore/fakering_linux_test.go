@@ -1,6 +1,7 @@
 package keystore
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,6 +25,10 @@ func ringPlaces() map[string]func(testing.TB) place {
 		},
 		"fake Secret Service": func(t testing.TB) place {
 			startFake(t)
+			return place{KindKeyring, open}
+		},
+		"fake Secret Service, the long way": func(t testing.TB) place {
+			startFake(t).set(func(f *fakeRing) { f.slow = true })
 			return place{KindKeyring, open}
 		},
 	}
@@ -64,6 +69,7 @@ type fakeRing struct {
 	made   int
 	locked bool
 	prompt prompting
+	slow   bool                     // what quickItem wants fails
 	forget bool                     // CreateItem stores nothing, and says that it did
 	hold   map[string]chan struct{} // methods wait here before they take effect
 	calls  map[string]int
@@ -107,7 +113,7 @@ func serveFake(t testing.TB, bus *keystoretest.Bus) *fakeRing {
 		f.export(t, fakeItems{f}, path, collection)
 		f.export(t, fakeProperties{f}, path, "org.freedesktop.DBus.Properties")
 	}
-	f.export(t, fakeSessions{}, fakeSession, "org.freedesktop.Secret.Session")
+	f.export(t, fakeSessions{f}, fakeSession, "org.freedesktop.Secret.Session")
 	f.export(t, fakePrompts{f}, fakePrompt, "org.freedesktop.Secret.Prompt")
 	if reply, err := conn.RequestName(secretsName, dbus.NameFlagDoNotQueue); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
 		t.Fatalf("the bus has a keyring already: %v, %v", reply, err)
@@ -174,6 +180,22 @@ func (f *fakeRing) Unlock(objects []dbus.ObjectPath) ([]dbus.ObjectPath, dbus.Ob
 	return objects, "/", nil
 }
 
+// SearchItems is the service's.
+func (f *fakeRing) SearchItems(attributes map[string]string) (open, shut []dbus.ObjectPath, fault *dbus.Error) {
+	f.enter("Service.SearchItems")
+	f.mu.Lock()
+	slow, locked := f.slow, f.locked
+	f.mu.Unlock()
+	if slow {
+		return nil, nil, dbus.MakeFailedError(errors.New("not today"))
+	}
+	found, fault := fakeItems{f}.SearchItems(attributes)
+	if locked {
+		return nil, found, fault
+	}
+	return found, nil, fault
+}
+
 type fakeProperties struct{ f *fakeRing }
 
 func (p fakeProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
@@ -189,9 +211,12 @@ func (p fakeProperties) Get(_, name string) (dbus.Variant, *dbus.Error) {
 	return dbus.Variant{}, dbus.MakeFailedError(fmt.Errorf("no property %s", name))
 }
 
-type fakeSessions struct{}
+type fakeSessions struct{ f *fakeRing }
 
-func (fakeSessions) Close() *dbus.Error { return nil }
+func (s fakeSessions) Close() *dbus.Error {
+	s.f.enter("Close")
+	return nil
+}
 
 type fakePrompts struct{ f *fakeRing }
 

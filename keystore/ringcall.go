@@ -138,6 +138,7 @@ var errUnusual = errors.New("not the usual item in an open keyring")
 // when it dies in its first write.
 func (r *ring) get(ctx context.Context, e Entry) ([]byte, error) {
 	var value string
+	defer r.k.slow("Waiting for the keyring.")()
 	err := r.bounded(ctx, r.k.limits.ring, func(ctx context.Context) error {
 		var err error
 		value, err = quickItem(ctx, e.Account)

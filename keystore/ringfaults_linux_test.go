@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -513,4 +514,43 @@ func TestSlowKeyring(t *testing.T) {
 		close(hold)
 	}()
 	holds(t, k, e, 1)
+}
+
+// TestShortWay reads an item in few round trips, leaves no session behind in the
+// keyring, and asks for no more where something is out of the ordinary than
+// go-keyring would.
+func TestShortWay(t *testing.T) {
+	f := startFake(t)
+	k := ringStore(t, Options{})
+	e := login(t, k, KindKeyring, "bot", session(1))
+	count := func() map[string]int {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		calls := f.calls
+		f.calls = map[string]int{}
+		return calls
+	}
+	closed := func(calls map[string]int) {
+		for deadline := time.Now().Add(5 * time.Second); calls["Close"] < calls["OpenSession"] && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+			calls["Close"] += count()["Close"]
+		}
+	}
+	closed(count())
+	holds(t, k, e, 1)
+	calls := count()
+	closed(calls)
+	delete(calls, "SearchItems") // the fake's own
+	if want := map[string]int{"OpenSession": 1, "Service.SearchItems": 1, "GetSecret": 1, "Close": 1}; !maps.Equal(calls, want) {
+		t.Errorf("a read asks %v, want %v", calls, want)
+	}
+	f.set(func(f *fakeRing) {
+		f.add(map[string]string{"service": service, "username": e.Account, "x": "y"}, []byte("another"))
+	})
+	holds(t, k, e, 1)
+	calls = count()
+	closed(calls)
+	if calls["OpenSession"] != 2 || calls["Close"] != 2 || calls["Unlock"] == 0 {
+		t.Errorf("with two items: %v", calls)
+	}
 }

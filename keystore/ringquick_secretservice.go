@@ -25,17 +25,27 @@ func quickItem(ctx context.Context, account string) (string, error) {
 	var none dbus.Variant
 	var session dbus.ObjectPath
 	if opened := <-opening.Done; opened.Store(&none, &session) != nil {
-		return "", errUnusual
+		return "", unusual(ctx)
 	}
+	defer conn.Object(secretsName, session).Go("org.freedesktop.Secret.Session.Close", dbus.FlagNoReplyExpected|dbus.FlagNoAutoStart, nil)
 	var open, shut []dbus.ObjectPath
 	if found := <-search.Done; found.Store(&open, &shut) != nil || len(open) != 1 || len(shut) != 0 {
-		return "", errUnusual
+		return "", unusual(ctx)
 	}
 	var secret ss.Secret
 	if got := <-goCall(ctx, conn.Object(secretsName, open[0]), "Item.GetSecret", session).Done; got.Store(&secret) != nil {
-		return "", errUnusual
+		return "", unusual(ctx)
 	}
-	return string(secret.Value), nil // the session ends with the connection
+	return string(secret.Value), nil
+}
+
+// unusual is errUnusual, unless the time is over: the long way would take it once
+// more.
+func unusual(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return frozen()
+	}
+	return errUnusual
 }
 
 // goCall sends a call that starts no service. It is done when ctx ends, too.
