@@ -135,6 +135,7 @@ func (k *Keystore) Name(ctx context.Context, e Entry, name, userID string, over 
 		named := e
 		named.Name, named.UserID, named.Pending = name, userID, false
 		if err := k.writeEntry(named); err != nil {
+			k.warn("The name could not be given back", k.writeEntry(e)) // it may stand there all the same
 			return err
 		}
 		e = named
@@ -155,8 +156,8 @@ func (k *Keystore) Name(ctx context.Context, e Entry, name, userID string, over 
 // failure is a [flow.RotatedError], its newer tokens are. An ended session, and
 // a slot that never had tokens, are forgotten without it.
 //
-// Errors: NotFoundError, BusyError, *Error, and those of revoke. A slot ends here
-// even with an error; what is left of it is Abandoned.
+// Errors: NotFoundError (also for a Pending session that has a name by now),
+// BusyError, *Error, and those of revoke. A slot ends here even with an error; what is left of it is Abandoned.
 func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Context, flow.Session) error) error {
 	defer k.release(e.ID)
 	v, err := k.vault(e.Kind)
@@ -173,11 +174,17 @@ func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Cont
 			return err
 		}
 	}
+	nameless := e.Pending
 	unlock, e, err := k.locked(ctx, e.ID)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if nameless {
+		if err := k.stillPending(ctx, e.ID); err != nil {
+			return err
+		}
+	}
 	ctx = context.WithoutCancel(ctx)
 	if revoke != nil && e.Ended == nil {
 		if err := k.revoke(ctx, v, e, revoke); err != nil {
@@ -191,6 +198,24 @@ func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Cont
 		return err
 	}
 	return k.forget(e.ID)
+}
+
+// stillPending makes sure that a session is without a name still: the login that
+// it was a slot of may have been finished since it was looked at, and so may the
+// undoing of one that had taken its name. The session's lock must be held.
+func (k *Keystore) stillPending(ctx context.Context, id string) error {
+	if _, ours := k.slot(id); ours {
+		return nil
+	}
+	return k.changeState(ctx, func(*state) error {
+		entries, _ := k.Entries() // what cannot be read has no name
+		for _, e := range entries {
+			if e.ID == id && !e.Pending {
+				return &NotFoundError{}
+			}
+		}
+		return nil
+	})
 }
 
 // revoke ends a session at the server. Tokens that rotate in its course are

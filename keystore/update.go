@@ -34,7 +34,21 @@ func (k *Keystore) Get(ctx context.Context, e Entry) (flow.Session, error) {
 			err = &EndedError{Name: e.Name, Server: e.Server, Ended: *current.Ended}
 		}
 	}
+	if err == nil {
+		err = k.settle(e, s)
+	}
 	return s, k.absent(e, err)
+}
+
+// settle makes sure that what was read is durable. Whoever stores tokens renames
+// a file, syncs the folder, and then writes the entry: tokens that the entry does
+// not know yet may not outlive a loss of power, if their writer is between the
+// two or was killed there. A use of them would end what the loss brings back.
+func (k *Keystore) settle(e Entry, s flow.Session) error {
+	if e.Expiry.Equal(s.Expiry) && !s.Expiry.IsZero() {
+		return nil
+	}
+	return fileError(k.sessionsDir(), syncDir(k.sessionsDir()))
 }
 
 // read reads and decodes the record of a session. What the record does not hold
@@ -125,8 +139,11 @@ func (k *Keystore) rotate(ctx context.Context, v vault, e Entry, refresh Refresh
 		return flow.Session{}, k.absent(e, err)
 	}
 	s, err := e.decode(before)
-	if err != nil || will(s) {
+	if err != nil {
 		return s, err
+	}
+	if will(s) {
+		return s, k.settle(e, s)
 	}
 	pen, err := v.open(ctx, e, before)
 	if err != nil {

@@ -200,8 +200,11 @@ func (p *Process) Kill() {
 	p.locks = nil
 }
 
-// Free reports whether nobody holds a lock on a file.
-func (d *Disk) Free(path string) bool {
+// Holder returns who holds the lock of a file; nil if nobody does.
+func (d *Disk) Holder(path string) *Process {
 	n := d.find(path)
-	return n == nil || n.locked == nil
+	if n == nil || n.locked == nil {
+		return nil
+	}
+	return n.locked.file.p
 }

@@ -219,3 +219,13 @@ func WriteFile(path string, data []byte, _ fs.FileMode) error {
 	_, err = f.Write(data)
 	return errors.Join(err, f.Close())
 }
+
+// mistake is the one that is made on purpose.
+var mistake string
+
+// Mistake reports whether a mistake is to be made: tests put such places into
+// the code under test, to see that they would be found.
+func Mistake(name string) bool { return name == mistake }
+
+// Make makes a mistake from now on; "" none.
+func Make(name string) { mistake = name }

@@ -1,0 +1,106 @@
+package model
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mxauth/mxauth/keystore/keystoretest/disk"
+)
+
+// A mistake is put into the shipped code, to see that the model finds it.
+// disk.Mistake tells at run time which one is meant.
+type mistake struct {
+	name     string
+	file     string
+	old, new string // MISTAKE in new stands for the call of disk.Mistake
+	strict   bool   // the server that shows it
+	scripts  [][]string
+}
+
+var (
+	twoTokens = [][]string{{"token"}, {"token"}}
+	logoutToo = [][]string{{"token"}, {"logout"}}
+)
+
+var mistakes = []mistake{
+	{"used before it is stored", "", "", "", false, twoTokens},
+	{
+		"no lock", "/keystore/lock.go",
+		"	if err != nil {\n		return nil, lockError(path, err)",
+		"	if MISTAKE {\n		got = true\n	}\n	if err != nil {\n		return nil, lockError(path, err)",
+		false, twoTokens,
+	},
+	{
+		"the file is not synced", "/keystore/files.go",
+		"		err = f.Sync()\n	}\n	return errors.Join(err, f.Close())",
+		"		if !MISTAKE {\n			err = f.Sync()\n		}\n	}\n	return errors.Join(err, f.Close())",
+		false, twoTokens,
+	},
+	{
+		"the folder is not synced", "/keystore/files_unix.go",
+		"	f, err := os.Open(dir)",
+		"	if MISTAKE {\n		return nil\n	}\n	f, err := os.Open(dir)",
+		false, twoTokens,
+	},
+	{
+		"a reader trusts a rename", "/keystore/update.go",
+		"	if e.Expiry.Equal(s.Expiry) && !s.Expiry.IsZero() {",
+		"	if MISTAKE || e.Expiry.Equal(s.Expiry) && !s.Expiry.IsZero() {",
+		false, twoTokens,
+	},
+	{
+		"one try to store", "/keystore/update.go",
+		"		if err == nil {\n			return nil\n		}\n		select {",
+		"		if err == nil || MISTAKE {\n			return err\n		}\n		select {",
+		true, twoTokens,
+	},
+	{
+		"forgotten, though not revoked", "/keystore/slots.go",
+		"		if err := k.revoke(ctx, v, e, revoke); err != nil {",
+		"		if err := k.revoke(ctx, v, e, revoke); err != nil && !MISTAKE {",
+		false, logoutToo,
+	},
+	{
+		"unfinished logins are not looked at again", "/keystore/slots.go",
+		"	if _, ours := k.slot(id); ours {\n		return nil",
+		"	if _, ours := k.slot(id); ours || MISTAKE {\n		return nil",
+		false, [][]string{{"login"}, {"login"}},
+	},
+}
+
+// mistaken puts the mistakes of a file into its code. A mistake whose place is
+// gone must be put elsewhere: a model that finds nothing any more proves nothing.
+func mistaken(t *testing.T, file, code string) string {
+	t.Helper()
+	for _, m := range mistakes {
+		if m.file != file {
+			continue
+		}
+		if strings.Count(code, m.old) != 1 {
+			t.Errorf("the mistake %q has no place in %s any more: %q", m.name, file, m.old)
+		}
+		code = strings.Replace(code, m.old, strings.ReplaceAll(m.new, "MISTAKE", "disk.Mistake(\""+m.name+"\")"), 1)
+	}
+	return code
+}
+
+// TestMistakes makes each of them, and wants the model to find it.
+func TestMistakes(t *testing.T) {
+	if !modelled {
+		t.Skip("see TestModel")
+	}
+	for _, m := range mistakes {
+		t.Run(m.name, func(t *testing.T) {
+			disk.Make(m.name)
+			defer disk.Make("")
+			var s search
+			sc := scenario{m.name, m.scripts, 1, true}
+			out, _ := s.explore(t, sc, m.strict, m.file == "", time.Now().Add(time.Minute))
+			if out.wrong == "" {
+				t.Errorf("not found in %d runs", s.runs)
+			}
+			t.Logf("found in run %d: %s", s.runs, out.wrong)
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package model
+
+import (
+	"fmt"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/mxauth/mxauth/keystore/keystoretest/disk"
+)
+
+// A scenario is what is to be explored.
+type scenario struct {
+	name    string
+	scripts [][]string // one for each process
+	faults  int        // how many things may go wrong in one run
+	coarse  bool       // see world
+}
+
+// A chooser picks one of n options by its index; -1 ends the run. key stands for
+// all that matters of the moment.
+type chooser func(w *world, options []option) int
+
+// An outcome is how a run ended.
+type outcome struct {
+	wrong string // what was violated; empty if nothing
+	trace []string
+	steps int
+}
+
+// play runs a scenario once. known tells ends after which nothing new can come.
+func play(t *testing.T, s scenario, strict, tooSoon bool, choose chooser, known func(uint64) bool) outcome {
+	var out outcome
+	synctest.Test(t, func(t *testing.T) {
+		cryptotest.SetGlobalRandom(t, 1)
+		disk.SetClock(0)
+		w := &world{disk: disk.NewDisk(), tried: map[string]bool{}}
+		w.server = &server{strict: strict, events: w}
+		w.begin()
+		w.budget, w.tooSoon, w.coarse = s.faults, tooSoon, s.coarse
+		for i, script := range s.scripts {
+			w.start(newProcess(w, string(rune('A'+i)), script...))
+		}
+		if w.drive(choose) && w.wrong == "" && !known(w.end()) {
+			w.note("the day after")
+			w.afterwards()
+		}
+		w.stop()
+		out = outcome{w.wrong, w.trace, len(w.trace)}
+	})
+	return out
+}
+
+// begin logs in, and lets the access token expire.
+func (w *world) begin() {
+	if p := w.alone("login"); p.err != nil {
+		panic(fmt.Sprint("the first login failed: ", p.did, w.wrong, w.trace))
+	}
+	w.first = w.server.grants[0]
+	w.first.pairs[0].expires = true
+	time.Sleep(time.Hour)
+	w.trace = nil
+}
+
+func (w *world) start(p *process) {
+	w.procs = append(w.procs, p)
+	w.running.Go(p.run)
+}
+
+// alone runs one command while nobody else is there.
+func (w *world) alone(command string) *process {
+	p := newProcess(w, "Z", command)
+	w.start(p)
+	w.drive(func(*world, []option) int { return 0 })
+	return p
+}
+
+// drive goes on until everybody is done; false if the chooser had enough.
+func (w *world) drive(choose chooser) bool {
+	for w.wrong == "" {
+		w.settle()
+		options := w.options()
+		if len(options) == 0 {
+			return true
+		}
+		pick := 0
+		if len(options) > 1 {
+			pick = choose(w, options)
+		}
+		if pick < 0 {
+			return false
+		}
+		w.take(options[pick])
+	}
+	return false
+}
+
+// stop kills everybody who is left, and waits for what they still try.
+func (w *world) stop() {
+	for _, p := range w.procs {
+		w.kill(p)
+	}
+	w.running.Wait()
+	for _, p := range w.procs {
+		p.cancel()
+		disk.Unmount(p.name)
+	}
+}
