@@ -48,6 +48,10 @@ func (k *Keystore) settle(e Entry, s flow.Session) error {
 	if e.Expiry.Equal(s.Expiry) && !s.Expiry.IsZero() {
 		return nil
 	}
+	current, err := k.readEntry(e.ID) // e may have been read long ago
+	if err == nil && current.Expiry.Equal(s.Expiry) && !s.Expiry.IsZero() {
+		return nil
+	}
 	return fileError(k.sessionsDir(), syncDir(k.sessionsDir()))
 }
 
@@ -215,11 +219,11 @@ func (k *Keystore) store(ctx context.Context, p pen, data []byte) error {
 	var why error
 	for {
 		err := p.commit(ctx, data)
-		if err == nil {
-			return nil
-		}
 		if why == nil || ctx.Err() == nil { // the end of the time explains nothing
 			why = err
+		}
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
