@@ -197,6 +197,9 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.pair != nil {
+		a.pair.arrived = p
+	}
 	if what == "refresh" {
 		time.Sleep(time.Millisecond) // so that no two tokens expire at the same moment
 	}

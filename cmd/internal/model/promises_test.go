@@ -44,6 +44,9 @@ func (w *world) ran(p *process, command string, err error) {
 	_, safe := w.records()
 	for _, g := range w.server.grants {
 		g.stored(safe)
+		if g.lost && g.ended == "" && g.pairs[len(g.pairs)-1].arrived == p && command != "logout" && command != "login" {
+			w.violated("%s got new tokens, lived on and did not store them", p.name)
+		}
 	}
 	if err != nil {
 		w.told += err.Error()

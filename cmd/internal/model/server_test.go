@@ -32,12 +32,13 @@ type grant struct {
 type pair struct {
 	grant           *grant
 	access, refresh string
-	expires         bool  // its access token is past its time
-	next            *pair // its successor: the refresh token is consumed
-	superseded      bool  // the access token died in a refresh
-	revoked         bool  // both died: the answer counts as lost
-	used            bool  // somebody showed the access token to the homeserver
-	flying          *process
+	expires         bool     // its access token is past its time
+	next            *pair    // its successor: the refresh token is consumed
+	superseded      bool     // the access token died in a refresh
+	revoked         bool     // both died: the answer counts as lost
+	used            bool     // somebody showed the access token to the homeserver
+	flying          *process // who sent the refresh token and has no answer yet
+	arrived         *process // who read the answer
 }
 
 func (s *server) login(device string) *pair {
