@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -99,6 +100,30 @@ func TestLinesFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A cancelled login is waited for, because its last answer may be tokens; but not
+// for ever, and whoever still writes events is not held up.
+func TestLinesCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("signal")
+		cancel(why)
+		events := make(chan flow.Event)
+		begin := time.Now()
+		if _, err := Lines(ctx, &lineLog{}, events, LinesOptions{}); err != why || time.Since(begin) != patience {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+		events <- flow.Event{Kind: flow.EventOnline}
+		close(events)
+
+		done := make(chan flow.Event, 1)
+		done <- doneEvent()
+		close(done)
+		if last, err := Lines(ctx, &lineLog{}, done, LinesOptions{}); err != nil || last.Kind != flow.EventDone {
+			t.Errorf("a login that was stored all the same: %v, %v", last.Kind, err)
+		}
+	})
 }
 
 func TestLinesQR(t *testing.T) {

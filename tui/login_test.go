@@ -145,6 +145,9 @@ func TestQuitDoesNotHang(t *testing.T) {
 			begin := time.Now()
 			term.press("q")
 			term.shows("[..] Stopping")
+			if a.ctx.Err() == nil {
+				t.Error("the attempt is not cancelled while the screen waits for it")
+			}
 			if twice {
 				term.press("\x03")
 			}

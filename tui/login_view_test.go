@@ -258,6 +258,19 @@ func TestOldAttempt(t *testing.T) {
 	})
 }
 
+// When the context ends, its cause counts, though the attempt fails of it first.
+func TestCauseCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := at(t, 80, 24, address(45))
+		m, _ = m.event(flow.Event{Kind: flow.EventError, Err: context.Canceled})
+		m, _ = m.ended()
+		why := &flow.Error{Problem: "signal"}
+		if m, _ = m.Update(stopMsg{why}); m.err != why || m.phase != left {
+			t.Errorf("phase %d, error %v", m.phase, m.err)
+		}
+	})
+}
+
 // Whatever a server says, it cannot steer the terminal.
 func TestHostileText(t *testing.T) {
 	const evil = "\x1b]0;owned\a\x1b[2J\u202e\u009b31m\r\nLogged in as root\x00"

@@ -24,6 +24,22 @@ func TestUsable(t *testing.T) {
 	}
 }
 
+func TestUsableTerminal(t *testing.T) {
+	term, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil || !isTerminal(term) {
+		t.Skip("this system has no /dev/ptmx that is a terminal")
+	}
+	defer term.Close()
+	for env, want := range map[string]bool{"TERM=xterm": true, "TERM=linux": true, "TERM=dumb": false, "TERM=": false, "ACCESSIBLE=": true, "ACCESSIBLE=1": false} {
+		if got := Usable(term, term, []string{"TERM=xterm", env}); got != want {
+			t.Errorf("%s: %v", env, got)
+		}
+	}
+	if Usable(term, nil, []string{"TERM=xterm"}) || Usable(nil, term, []string{"TERM=xterm"}) {
+		t.Error("one terminal passes for two")
+	}
+}
+
 func TestLocale(t *testing.T) {
 	tests := []struct {
 		env  environ
