@@ -46,6 +46,7 @@ type Entry struct {
 	ID         string    `json:"id"`                  // of the slot; stays when the name changes
 	Name       string    `json:"name,omitzero"`       // empty while Pending
 	Kind       Kind      `json:"store"`               // where the tokens are
+	Also       Kind      `json:"also,omitzero"`       // where a copy may lie that a move left when it was interrupted
 	Account    string    `json:"account"`             // of the keyring item: "STORE/ID"
 	Server     string    `json:"server"`              // as the user knows it
 	Homeserver string    `json:"homeserver,omitzero"` // base URL; empty for a plain issuer

@@ -20,6 +20,10 @@ type ring struct {
 	finished atomic.Int64 // calls that came back
 }
 
+// boxPath is not where sealed files lie: while a session moves from one store to
+// the other, both hold it.
+func (r *ring) boxPath(e Entry) string { return r.k.file(e.ID, ".box") }
+
 // reserved is what an item holds before its login is approved.
 const reserved = "{}"
 
@@ -69,7 +73,7 @@ func (r *ring) lookUp(ctx context.Context, e Entry) (item, box []byte, err error
 	if key == nil || err != nil {
 		return item, nil, err
 	}
-	path := sealed{r.k}.path(e)
+	path := r.boxPath(e)
 	b, err := readFile(path)
 	if err != nil {
 		return nil, nil, err
@@ -106,7 +110,7 @@ func (r *ring) open(ctx context.Context, e Entry, now []byte) (pen, error) {
 	if key == nil {
 		return &ringPen{r: r, e: e}, nil
 	}
-	d, err := newDraft(sealed{r.k}.path(e), roomFor(now))
+	d, err := newDraft(r.boxPath(e), roomFor(now))
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +122,7 @@ func (r *ring) erase(ctx context.Context, e Entry) error {
 	for range 10 {
 		err := r.delete(ctx, e)
 		if errors.Is(err, errAbsent) {
-			return eraseFile(sealed{r.k}.path(e))
+			return eraseFile(r.boxPath(e))
 		}
 		if err != nil {
 			return err
@@ -166,7 +170,7 @@ func (p *ringPen) commitBox(ctx context.Context, data []byte) error {
 	if err != nil {
 		return &Error{Kind: Broken, Store: KindKeyring, Problem: "the key cannot be written as JSON"}
 	}
-	box := &sealedPen{&draft{path: sealed{p.r.k}.path(p.e)}, &sealKey{[]age.Identity{id}, id.Recipient()}}
+	box := &sealedPen{&draft{path: p.r.boxPath(p.e)}, &sealKey{identities: []age.Identity{id}, recipient: id.Recipient()}}
 	if err := box.commit(ctx, data); err != nil {
 		return err
 	}

@@ -8,10 +8,12 @@
 //
 //	state.json            format version, random ID of this store, default session
 //	state.lock            held for moments, while names change
+//	rekey.lock            held while the sealed files get a new key
 //	identity.age          key of the sealed files, sealed itself with a passphrase (only then)
 //	sessions/ID.json      an Entry: name, server, user, device, scope, expiry, kind of store
 //	sessions/ID.lock      kernel lock of the session; goes with the session, under that lock
-//	sessions/ID.age       the session, sealed (KindFile, and large records of KindKeyring)
+//	sessions/ID.age       the session, sealed (KindFile)
+//	sessions/ID.box       the session, sealed with a key in the keyring (large records of KindKeyring)
 //	sessions/ID.plain     the session, readable (KindPlaintext)
 //
 // In the keyring a session is one item: service "mxauth", account "STORE/ID",

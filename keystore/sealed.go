@@ -24,6 +24,15 @@ func (s sealed) prepare(ctx context.Context, fresh bool) error {
 }
 
 func (s sealed) read(ctx context.Context, e Entry) ([]byte, error) {
+	b, err := s.readOnce(ctx, e)
+	var wrong *Error
+	if errors.As(err, &wrong) && wrong.Kind == WrongKey && s.k.keyChanged() { // see Rekey
+		return s.readOnce(ctx, e)
+	}
+	return b, err
+}
+
+func (s sealed) readOnce(ctx context.Context, e Entry) ([]byte, error) {
 	b, err := readFile(s.path(e))
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(b) == 0 {
 		return nil, errAbsent
@@ -40,6 +49,7 @@ func (s sealed) read(ctx context.Context, e Entry) ([]byte, error) {
 }
 
 func (s sealed) open(ctx context.Context, e Entry, now []byte) (pen, error) {
+	s.k.keyChanged() // what is sealed with a key of yesterday, nobody opens tomorrow
 	key, err := s.k.sealKey(ctx, false)
 	if err != nil {
 		return nil, err
@@ -78,6 +88,7 @@ func (p *sealedPen) commit(_ context.Context, data []byte) error {
 type sealKey struct {
 	identities []age.Identity
 	recipient  age.Recipient
+	file       fs.FileInfo // what it was read from; nil if that is no file
 }
 
 // newSealKey seals with the first of the identities that can, and opens with any.
@@ -85,9 +96,9 @@ func newSealKey(identities []age.Identity) (*sealKey, error) {
 	for _, id := range identities {
 		switch id := id.(type) {
 		case *age.X25519Identity:
-			return &sealKey{identities, id.Recipient()}, nil
+			return &sealKey{identities: identities, recipient: id.Recipient()}, nil
 		case *age.HybridIdentity:
-			return &sealKey{identities, id.Recipient()}, nil
+			return &sealKey{identities: identities, recipient: id.Recipient()}, nil
 		}
 	}
 	return nil, errors.New("it holds no age identity (AGE-SECRET-KEY-…)")

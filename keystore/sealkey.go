@@ -31,9 +31,11 @@ func (k *Keystore) sealKey(ctx context.Context, fresh bool) (*sealKey, error) {
 	if k.key != nil {
 		return k.key, nil
 	}
+	file := k.keyInfo() // before the key: a change in between shows as one
 	key, err := k.findKey(ctx)
 	if key == nil && err == nil && fresh {
 		key, err = k.makeKey(ctx)
+		file = k.keyInfo()
 	}
 	if key == nil && err == nil {
 		err = k.noKey()
@@ -41,6 +43,7 @@ func (k *Keystore) sealKey(ctx context.Context, fresh bool) (*sealKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	key.file = file
 	k.key = key
 	return key, nil
 }

@@ -185,6 +185,9 @@ func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Cont
 			return err
 		}
 	}
+	if v, err = k.vault(e.Kind); err != nil { // it may have moved
+		return err
+	}
 	ctx = context.WithoutCancel(ctx)
 	if revoke != nil && e.Ended == nil {
 		if err := k.revoke(ctx, v, e, revoke); err != nil {
@@ -195,6 +198,9 @@ func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Cont
 		k.warn("The end of the session could not be noted", k.end(e, "logged out"))
 	}
 	if err := v.erase(ctx, e); err != nil {
+		return err
+	}
+	if _, err := k.tidy(ctx, e); err != nil {
 		return err
 	}
 	return k.forget(e.ID)

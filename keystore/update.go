@@ -32,6 +32,8 @@ func (k *Keystore) Get(ctx context.Context, e Entry) (flow.Session, error) {
 			err = &NotFoundError{Name: e.Name}
 		case changed == nil && current.Ended != nil:
 			err = &EndedError{Name: e.Name, Server: e.Server, Ended: *current.Ended}
+		case changed == nil && current.Kind != e.Kind: // moved in this moment
+			return k.Get(ctx, current)
 		}
 	}
 	if err == nil {
@@ -126,12 +128,13 @@ func (k *Keystore) update(ctx context.Context, e Entry, refresh RefreshFunc, wil
 	if err != nil {
 		return flow.Session{}, err
 	}
+	if current.Kind != e.Kind { // moved since it was looked at: the other store may take a person's time too
+		unlock()
+		return k.update(ctx, current, refresh, will)
+	}
 	defer unlock()
-	switch {
-	case current.Ended != nil:
+	if current.Ended != nil {
 		return flow.Session{}, &EndedError{Name: current.Name, Server: current.Server, Ended: *current.Ended}
-	case current.Kind != e.Kind:
-		return flow.Session{}, &Error{Kind: Missing, Store: e.Kind, Problem: "the session has just moved to " + current.Kind.Words()}
 	}
 	return k.rotate(ctx, v, current, refresh, will)
 }
