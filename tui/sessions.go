@@ -66,7 +66,8 @@ type SessionsOptions struct {
 	// Selected is the ID of the session to begin with; empty: the default one.
 	Selected string
 
-	// Note is said at first, for instance what came of a login; may be empty.
+	// Note is said until the first key is pressed, for instance what came of a
+	// login; may be empty.
 	Note string
 
 	// OpenURL opens a page in a browser on this machine. It is called only

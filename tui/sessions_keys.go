@@ -75,6 +75,9 @@ func moveKeys() []key[sessionsModel] {
 // press takes one key. Whatever is not a clear yes to a question is a no.
 func (m sessionsModel) press(k tea.KeyPressMsg) (sessionsModel, tea.Cmd) {
 	name := spelling(k)
+	if m.noteEnd.IsZero() {
+		m.note = ""
+	}
 	c, cmd, taken := m.common(name)
 	if m.canvas = c; taken {
 		return m, cmd

@@ -60,9 +60,7 @@ type sessionsModel struct {
 
 func newSessions(base context.Context, cancel context.CancelFunc, env environ, o SessionsOptions) sessionsModel {
 	m := sessionsModel{canvas: newCanvas(env), options: o, base: base, cancel: cancel, selected: o.Selected, back: browsing}
-	if o.Note != "" {
-		m.canvas = m.remark(clean(o.Note))
-	}
+	m.note = clean(o.Note) // until the first key
 	return m.enter(loading)
 }
 

@@ -355,7 +355,10 @@ func TestSessionsReopened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		term := openSessions(t, 80, 24, SessionsOptions{Actions: threeSessions(), Selected: "b", Note: "Logged in as @bot:example.org"})
 		term.shows("> deploybot")
+		time.Sleep(time.Minute)
 		term.shows("Logged in as @bot:example.org")
+		term.press(keyUp)
+		term.hides("Logged in")
 		term.leave()
 	})
 }

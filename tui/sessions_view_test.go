@@ -110,9 +110,9 @@ func TestSessionsColumns(t *testing.T) {
 		}{
 			{130, []string{b.rows[1].Name, "Server", "Device", "MXAUTH7KPPQW", "LOGGED OUT"}, ".."},
 			{80, []string{"@a-bot-with", "..", "matrix.depar", "MXAUTH7KPPQW", "LOGGED OUT"}, b.rows[1].Name},
-			{60, []string{"@a-bot", "..", "MXAUTH7KPPQW", "LOGGED OUT"}, b.rows[1].Name},
+			{60, []string{"@alice:matrix... *", "@a-bot", "..", "MXAUTH7KPPQW", "LOGGED OUT"}, b.rows[1].Name},
 			{59, []string{"@a-bot-with", "LOGGED OUT", "due"}, "Server"},
-			{30, []string{"@a-bot", "LOGGED OUT", "due"}, "Device"},
+			{30, []string{"@alice:matri.. *", "@a-bot", "LOGGED OUT", "due"}, "Device"},
 		} {
 			text := checkSessions(t, listed(t, tt.w, 24, b, SessionsOptions{}))
 			for _, s := range tt.shown {
