@@ -9,7 +9,7 @@ const (
 )
 
 // scanOr leads to the link, where there is a QR code.
-const scanOr = "Scan the code, or open"
+const scanOr = "Scan the QR code, or open"
 
 // A poster is a link that is to be opened on some device: with a QR code where
 // one fits, in text always.
