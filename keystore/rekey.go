@@ -78,7 +78,8 @@ func (k *Keystore) keyPlace(ctx context.Context, to NewKey) (func([]age.Identity
 	case to.File != "":
 		return func(ids []age.Identity) error { return writeFile(to.File, keyText(ids)) }, nil
 	case !to.Passphrase && source == KeyFromFile:
-		return func(ids []age.Identity) error { return writeFile(k.opts.KeyFile, keyText(ids)) }, nil
+		path, err := filepath.EvalSymlinks(k.opts.KeyFile) // a link stays one
+		return func(ids []age.Identity) error { return writeFile(path, keyText(ids)) }, fileError(k.opts.KeyFile, err)
 	case to.Passphrase && source != KeyFromPassphrase:
 		if _, err := os.Lstat(k.identityPath()); !errors.Is(err, fs.ErrNotExist) {
 			return nil, &Error{Kind: NoKey, Store: KindFile, Problem: "there is a key under a passphrase already; it is taken when no other key is given", Path: k.identityPath()}

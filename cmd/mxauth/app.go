@@ -69,7 +69,7 @@ func (a *app) root() *cobra.Command {
 	f.CountVarP(&a.verbose, "verbose", "v", "say on stderr what is done; twice for every request")
 	cmd.AddCommand(
 		a.loginCommand(), a.tokenCommand(), a.runCommand(), a.listCommand(), a.useCommand(), a.renameCommand(),
-		a.refreshCommand(), a.whoamiCommand(), a.accountCommand(), a.logoutCommand(), a.doctorCommand(),
+		a.refreshCommand(), a.whoamiCommand(), a.accountCommand(), a.logoutCommand(), a.storeCommand(), a.doctorCommand(),
 		a.versionCommand(), manCommand(),
 	)
 	return cmd
