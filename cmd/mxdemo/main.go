@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/mxauth/mxauth/cmd/internal/exit"
 	"github.com/mxauth/mxauth/flow/flowtest"
@@ -43,7 +44,7 @@ func run(ctx context.Context, args []string) error {
 	if *serve {
 		return serveOnly(ctx, *addr)
 	}
-	server := flowtest.NewServer()
+	server := flowtest.NewServer(flowtest.WithInterval(time.Second)) // nobody should wait for a demonstration
 	defer server.Close()
 	d, err := newDemo(server, *plain)
 	if err != nil {
