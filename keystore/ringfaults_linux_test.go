@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -43,16 +44,28 @@ func noRing(t *testing.T, k *Keystore, e Entry, kind Fault) {
 		"Remove": func() error {
 			return k.Remove(t.Context(), e, func(context.Context, flow.Session) error { t.Error("the server was told"); return nil })
 		},
+		"Remove without the server": func() error { return k.Remove(t.Context(), e, nil) },
 	} {
-		before, began := leftovers(t, k), time.Now()
+		before, began := withoutLocks(leftovers(t, k)), time.Now()
+		noted, err := k.readEntry(e.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
 		isFault(t, try(), kind)
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("%s took %s", name, took)
 		}
-		if after := leftovers(t, k); !slices.Equal(before, after) {
+		if after := withoutLocks(leftovers(t, k)); !slices.Equal(before, after) {
 			t.Errorf("%s left %v, before it was %v", name, after, before)
 		}
+		if after, err := k.readEntry(e.ID); err != nil || !reflect.DeepEqual(after, noted) {
+			t.Errorf("%s changed the entry to %+v, %v", name, after, err)
+		}
 	}
+}
+
+func withoutLocks(names []string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return strings.HasSuffix(name, ".lock") })
 }
 
 // TestNoBus meets machines without a session bus. No bus is started, though a

@@ -157,7 +157,8 @@ func (k *Keystore) Name(ctx context.Context, e Entry, name, userID string, over 
 // a slot that never had tokens, are forgotten without it.
 //
 // Errors: NotFoundError (also for a Pending session that has a name by now),
-// BusyError, *Error, and those of revoke. A slot ends here even with an error; what is left of it is Abandoned.
+// BusyError, *Error, and those of revoke. A slot ends here even with an error;
+// what is left of it is Abandoned.
 func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Context, flow.Session) error) error {
 	defer k.release(e.ID)
 	v, err := k.vault(e.Kind)
@@ -185,16 +186,20 @@ func (k *Keystore) Remove(ctx context.Context, e Entry, revoke func(context.Cont
 			return err
 		}
 	}
-	if v, err = k.vault(e.Kind); err != nil { // it may have moved
+	return k.remove(context.WithoutCancel(ctx), e, revoke)
+}
+
+// remove is Remove under the lock.
+func (k *Keystore) remove(ctx context.Context, e Entry, revoke func(context.Context, flow.Session) error) error {
+	v, err := k.vault(e.Kind) // it may have moved
+	if err != nil {
 		return err
 	}
-	ctx = context.WithoutCancel(ctx)
 	if revoke != nil && e.Ended == nil {
 		if err := k.revoke(ctx, v, e, revoke); err != nil {
 			return err
 		}
-	}
-	if e.Ended == nil { // a crash in the midst of it must not leave one that looks alive
+		// A failure from here on must not leave one that looks alive.
 		k.warn("The end of the session could not be noted", k.end(e, "logged out"))
 	}
 	if err := v.erase(ctx, e); err != nil {
