@@ -255,6 +255,25 @@ func TestUmask(t *testing.T) {
 	}
 }
 
+// TestOpenLeftover closes what a killed process, or somebody else, left open
+// where a secret is going to be written.
+func TestOpenLeftover(t *testing.T) {
+	k := plainStore(t)
+	e := login(t, k, KindPlaintext, "bot", expired(1))
+	for _, litter := range []string{k.file(e.ID, ".plain.tmp"), k.file(e.ID, ".json.tmp")} {
+		if err := os.WriteFile(litter, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(litter, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := k.Update(t.Context(), e, next(2)); err != nil {
+		t.Fatal(err)
+	}
+	modes(t, k.Dir())
+}
+
 // TestReserveOnFullDisk leaves nothing of logins that found no place.
 func TestReserveOnFullDisk(t *testing.T) {
 	dir := smallDisk(t)

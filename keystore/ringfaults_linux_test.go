@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/zalando/go-keyring"
+	ss "github.com/zalando/go-keyring/secret_service"
 
 	"github.com/mxauth/mxauth/flow"
 	"github.com/mxauth/mxauth/keystore/keystoretest"
@@ -291,6 +292,9 @@ func TestRealKeyring(t *testing.T) {
 			if _, err := k.Update(t.Context(), e, next(n)); err != nil {
 				t.Fatal(err)
 			}
+			if n := items(t, e); n != 1 {
+				t.Errorf("%d items for one session", n)
+			}
 			s.Unlock() // the order of two may change with a start
 			holds(t, k, e, n)
 		}
@@ -305,6 +309,41 @@ func TestRealKeyring(t *testing.T) {
 		s.StartFresh()
 		noRing(t, k, e, Missing)
 	})
+}
+
+// items counts what the keyring has for a session.
+func items(t *testing.T, e Entry) int {
+	t.Helper()
+	secrets, err := ss.NewSecretService()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := secrets.SearchItems(secrets.GetLoginCollection(), map[string]string{"service": service, "username": e.Account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(found)
+}
+
+// TestOneItem keeps the item that is found, and no other: which of two is found
+// may change with the next start of a keyring.
+func TestOneItem(t *testing.T) {
+	f := startFake(t)
+	k := ringStore(t, Options{})
+	e := login(t, k, KindKeyring, "bot", expired(1))
+	another := map[string]string{"service": service, "username": e.Account, "other": "true"}
+	f.set(func(f *fakeRing) { f.add(another, []byte("another program's")) })
+	if _, err := k.Update(t.Context(), e, next(2)); err != nil {
+		t.Fatal(err)
+	}
+	if n := items(t, e); n != 1 {
+		t.Errorf("%d items for one session", n)
+	}
+	holds(t, k, e, 2)
+	f.set(func(f *fakeRing) { f.add(another, []byte("another program's")); f.prompt = dismissed })
+	_, err := k.Update(t.Context(), e, never(t))
+	isFault(t, err, Broken)
+	holds(t, k, e, 2)
 }
 
 // TestPrompt unlocks a keyring if somebody is there to do it, and never else.
