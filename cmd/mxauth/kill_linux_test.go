@@ -113,12 +113,11 @@ func (k *killing) all(v victim) (sum tally) {
 			return sum
 		}
 		sum.kills++
-		answered := k.s.Succeeded(flowtest.Refresh) > before
 		if !v.check(k, r) {
 			continue
 		}
 		sum.lost++
-		if !k.strict || !answered {
+		if !k.strict || k.s.Succeeded(flowtest.Refresh) == before {
 			k.t.Errorf("killed at call %d of %d: the session is lost", at, whole.points)
 		}
 		k.expired(k.s)
