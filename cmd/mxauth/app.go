@@ -36,7 +36,7 @@ type app struct {
 
 // run is the program: arguments to exit code.
 func run(ctx context.Context, args []string, a *app) int {
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -51,7 +51,9 @@ func run(ctx context.Context, args []string, a *app) int {
 	return exit.Code(err)
 }
 
-func (a *app) root() *cobra.Command {
+// root makes the command that args are for. "token" runs in every script, so the
+// others are not made for it.
+func (a *app) root(args []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:           "mxauth",
 		Short:         "Log in to Matrix from a terminal and hand out fresh access tokens",
@@ -67,6 +69,11 @@ func (a *app) root() *cobra.Command {
 	f.StringVar(&a.stateDir, "state-dir", "", "where sessions are listed (default: MXAUTH_STATE_DIR, or the user's state directory)")
 	f.StringVar(&a.keyFile, "key-file", "", "key of the sealed file store (default: MXAUTH_KEY_FILE)")
 	f.CountVarP(&a.verbose, "verbose", "v", "say on stderr what is done; twice for every request")
+	if len(args) > 0 && args[0] == "token" {
+		cmd.CompletionOptions.DisableDefaultCmd = true
+		cmd.AddCommand(a.tokenCommand())
+		return cmd
+	}
 	cmd.AddCommand(
 		a.loginCommand(), a.tokenCommand(), a.runCommand(), a.listCommand(), a.useCommand(), a.renameCommand(),
 		a.refreshCommand(), a.whoamiCommand(), a.accountCommand(), a.logoutCommand(), a.storeCommand(), a.doctorCommand(),

@@ -49,11 +49,11 @@ func formatNamed(name string) (format, error) {
 
 // formatHelp lists the formats.
 func formatHelp() string {
-	text := ""
+	var lines []string
 	for _, f := range formats() {
-		text += "  " + f.name + strings.Repeat(" ", 18-len(f.name)) + f.about + "\n"
+		lines = append(lines, "  "+f.name+strings.Repeat(" ", 18-len(f.name))+f.about)
 	}
-	return strings.TrimSuffix(text, "\n")
+	return strings.Join(lines, "\n")
 }
 
 // fits reports whether the session has what the consumer needs.
