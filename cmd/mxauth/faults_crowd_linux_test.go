@@ -12,6 +12,24 @@ import (
 
 // crowdFaults are what processes do to each other.
 var crowdFaults = []fault{
+	{"C1_200_processes", manyAtOnce},
+	{"C1_real_strict_provider", func(k *killing) {
+		args := []string{"--issuer", startProvider(k.t), "--name", "ci"}
+		approve := func(e event) { newBrowser(k.t).approveAtProvider(e.URI, e.UserCode, "alice") }
+		if done, code := k.login(approve, args...); code != 0 {
+			k.t.Fatal(done.Error)
+		}
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if r := k.run("refresh"); r.code != 0 {
+					k.t.Errorf("exit %d: %s", r.code, r.stderr)
+				}
+			})
+		}
+		all.Wait()
+		k.must(0, "refresh")
+	}},
 	{"C3_holder_killed_before_the_request", func(k *killing) { k.holderDies(flowtest.Delay(time.Minute)) }},
 	{"C3_holder_killed_after_the_request", func(k *killing) { k.holderDies(flowtest.Hold(time.Minute)) }},
 	{"C3_holder_stopped", func(k *killing) {
@@ -86,6 +104,17 @@ var crowdFaults = []fault{
 		}
 	}},
 	{"C9_two_logins_at_once", twoLogins},
+	{"C16_moved_while_refreshed", func(k *killing) {
+		k.box = sealedBox(k.t)
+		k.expired(k.s)
+		_, end := k.held(flowtest.Refresh, 500*time.Millisecond, "token")
+		k.must(0, "store", "move", "@alice:"+k.s.ServerName, "plaintext")
+		if r := end(); r.code != 0 {
+			k.t.Errorf("the refresh: exit %d: %s", r.code, r.stderr)
+		}
+		k.only(".plain")
+		k.works()
+	}},
 	{"C9_logout_login_and_refresh_at_once", everythingAtOnce},
 	{"C11_two_names_of_one_server", func(k *killing) {
 		k.loggedIn(k.s, "--name", "one")
@@ -113,6 +142,35 @@ var crowdFaults = []fault{
 		k.s.AuthDown(false)
 		k.works()
 	}},
+}
+
+// manyAtOnce starts 200 processes on one expired token, and says how long they
+// take beside one that refreshes alone.
+func manyAtOnce(k *killing) {
+	k.strictly()
+	k.expired(k.s)
+	k.s.Inject(flowtest.Refresh, flowtest.Edit(func(members map[string]any) { members["expires_in"] = 0 }))
+	began := time.Now()
+	k.must(0, "token")
+	one := time.Since(began)
+	k.s.ForgetRequests()
+	results := make([]result, 200)
+	var all sync.WaitGroup
+	began = time.Now()
+	for i := range results {
+		all.Go(func() { results[i] = k.run("token") })
+	}
+	all.Wait()
+	took := time.Since(began)
+	for i, r := range results {
+		if r.code != 0 || r.stdout != results[0].stdout || !strings.Contains(r.stdout, "mat_") {
+			k.t.Errorf("process %d: exit %d, another token than process 0, or none: %s", i, r.code, r.stderr)
+		}
+	}
+	if n := k.s.Count(flowtest.Refresh); n != 1 {
+		k.t.Errorf("%d refreshes reached the server, want 1", n)
+	}
+	k.t.Logf("%d processes: 1 refresh, %v, %.0f times the %v of one that refreshes alone", len(results), took.Round(time.Millisecond), float64(took)/float64(one), one.Round(time.Millisecond))
 }
 
 // holderDies kills who holds the lock while its request is at the server.

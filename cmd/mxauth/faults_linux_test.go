@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,17 +45,27 @@ func TestFaults(t *testing.T) {
 	for row, where := range elsewhere {
 		t.Run(row+"_elsewhere", func(t *testing.T) { t.Log("see " + where) })
 	}
-	for _, rows := range [][]fault{diskFaults, placeFaults, ringFaults, serverFaults, clockFaults, signalFaults, streamFaults, crowdFaults} {
-		for _, f := range rows {
-			t.Run(f.name, func(t *testing.T) {
-				t.Parallel()
-				if testing.Short() && f.name[0] == 'C' {
-					t.Skip("processes by the dozen")
-				}
-				f.run(newKilling(t, newBox(t, "MXAUTH_STORE=plaintext"), false))
-			})
-		}
+	if testing.Short() {
+		t.Skip("they take a minute")
 	}
+	together(slices.Concat(crowdFaults, serverFaults, diskFaults, placeFaults, ringFaults, clockFaults, signalFaults, streamFaults), func(f fault) {
+		t.Run(f.name, func(t *testing.T) { f.run(newKilling(t, newBox(t, "MXAUTH_STORE=plaintext"), false)) })
+	})
+}
+
+// together does something for every element, eight at a time: these tests wait
+// most of the time, and t.Parallel would run as many as there are cores.
+func together[T any](all []T, do func(T)) {
+	room := make(chan struct{}, 8)
+	var running sync.WaitGroup
+	for _, one := range all {
+		room <- struct{}{}
+		running.Go(func() {
+			defer func() { <-room }()
+			do(one)
+		})
+	}
+	running.Wait()
 }
 
 // fails checks how the binary failed, and shows what it said.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,15 +22,24 @@ var killAll = flag.Bool("kill.all", false, "kill the binary at every system call
 // A victim is a command that is killed, and what must hold afterwards.
 type victim struct {
 	name   string
-	sample int // how many kills where not all are asked for
+	sample int    // how many kills where not all are asked for
+	stores string // where it can be; empty: everywhere
 	kill   func(k *killing, at int) trace
 	check  func(k *killing, t trace) (lost bool)
 }
 
 var victims = []victim{
-	{"token with a refresh", 10, (*killing).token, (*killing).tokenWorks},
-	{"login under the same name", 3, (*killing).secondLogin, (*killing).tokenWorks},
-	{"first login", 2, (*killing).firstLogin, (*killing).loginWorks},
+	{"token with a refresh", 10, "", (*killing).token, (*killing).tokenWorks},
+	{"login under the same name", 3, "", (*killing).secondLogin, (*killing).tokenWorks},
+	{"first login", 2, "", (*killing).firstLogin, (*killing).loginWorks},
+	{"store move", 6, "file keyring", (*killing).move, (*killing).tokenWorks},
+	{"store rekey", 6, "file", func(k *killing, at int) trace { return k.killedAt(at, "store", "rekey") }, (*killing).tokenWorks},
+	{"logout", 6, "", (*killing).logout, (*killing).outOrIn},
+}
+
+// rotates reports whether it matters to a victim how strict the server is.
+func (v victim) rotates() bool {
+	return strings.HasPrefix(v.name, "token") || strings.HasPrefix(v.name, "login")
 }
 
 // A tally counts kills.
@@ -46,26 +56,37 @@ func TestKill(t *testing.T) {
 	}
 	var mu sync.Mutex
 	table := map[string]tally{}
-	t.Run("all", func(t *testing.T) {
-		for store, start := range killStores {
+	together(executions(), func(e execution) {
+		row := fmt.Sprintf("%-10s %-8s %-26s", e.store, e.server, e.name)
+		t.Run(strings.Join(strings.Fields(row), " "), func(t *testing.T) {
+			got := newKilling(t, killStores[e.store](t), e.server == "strict").all(e.victim)
+			mu.Lock()
+			defer mu.Unlock()
+			table[row] = got
+		})
+	})
+	t.Log("\n" + tallies(table))
+}
+
+// An execution is a victim in one store and at one kind of server.
+type execution struct {
+	victim
+	store, server string
+}
+
+func executions() []execution {
+	var all []execution
+	for _, v := range victims {
+		for _, store := range slices.Sorted(maps.Keys(killStores)) {
 			for _, server := range []string{"lenient", "strict"} {
-				for _, v := range victims {
-					if v.name == "first login" && server == "strict" && !*killAll {
-						continue // it has nothing to lose yet
-					}
-					t.Run(store+"/"+server+"/"+v.name, func(t *testing.T) {
-						t.Parallel()
-						k := newKilling(t, start(t), server == "strict")
-						got := k.all(v)
-						mu.Lock()
-						defer mu.Unlock()
-						table[fmt.Sprintf("%-10s %-8s %-26s", store, server, v.name)] = got
-					})
+				needless := server == "strict" && !v.rotates() && !*killAll
+				if !needless && (v.stores == "" || strings.Contains(v.stores, store)) {
+					all = append(all, execution{v, store, server})
 				}
 			}
 		}
-	})
-	t.Log("\n" + tallies(table))
+	}
+	return all
 }
 
 var killStores = map[string]func(*testing.T) box{
@@ -148,6 +169,39 @@ func (k *killing) secondLogin(at int) trace {
 func (k *killing) firstLogin(at int) trace {
 	k.run("logout", "--all") // of the kill before; there may be nothing
 	return k.secondLogin(at)
+}
+
+// move moves the session there and back.
+func (k *killing) move(at int) trace {
+	to := "plaintext"
+	if found, _ := filepath.Glob(k.state("sessions", "*.plain")); len(found) > 0 { // the pattern is good
+		to = map[bool]string{true: "file", false: "keyring"}[slices.Contains(k.env, "MXAUTH_STORE=file")]
+	}
+	return k.killedAt(at, "store", "move", "@alice:"+k.s.ServerName, to)
+}
+
+// logout kills a logout of a session that is there again each time.
+func (k *killing) logout(at int) trace {
+	if k.must(0, "list").stdout == "" {
+		k.expired(k.s)
+	}
+	return k.killedAt(at, "logout")
+}
+
+// outOrIn wants a session that works, or one that is dead, at the server too.
+func (k *killing) outOrIn(trace) (lost bool) {
+	k.t.Helper()
+	k.outOfDate()
+	r := k.run("token")
+	if r.code == 0 && k.accepts(r.stdout) {
+		return false
+	}
+	if alive := k.s.Succeeded(flowtest.Revoke) == 0; r.code != 4 || alive {
+		k.t.Errorf("exit %d, and the session lives: %t: %s", r.code, alive, r.stderr)
+	}
+	k.run("logout") // what is left of it; there may be nothing
+	k.s.ForgetRequests()
+	return false
 }
 
 // approving approves every login until it is stopped.
