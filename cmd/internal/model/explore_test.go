@@ -20,6 +20,7 @@ type search struct {
 
 // explore returns the first run in which something was wrong, and its choices.
 func (s *search) explore(t *testing.T, sc scenario, strict, tooSoon bool, until time.Time) (outcome, []int) {
+	first := afterLogin(t)
 	s.visited, s.ended, s.todo = map[uint64]bool{}, map[uint64]bool{}, [][]int{nil}
 	for len(s.todo) > 0 {
 		if !until.IsZero() && time.Now().After(until) {
@@ -28,7 +29,7 @@ func (s *search) explore(t *testing.T, sc scenario, strict, tooSoon bool, until 
 		prefix := s.todo[len(s.todo)-1]
 		s.todo = s.todo[:len(s.todo)-1]
 		var path []int
-		out := play(t, sc, strict, tooSoon, func(w *world, options []option) int {
+		out := play(t, first, sc, strict, tooSoon, func(w *world, options []option) int {
 			pick := s.choose(w, options, prefix, path)
 			if pick >= 0 {
 				path = append(path[:len(path):len(path)], pick)
@@ -66,9 +67,9 @@ func (s *search) choose(w *world, options []option, prefix, path []int) int {
 
 // wander plays a scenario with random choices. Things go wrong in one of twenty
 // steps.
-func wander(t *testing.T, sc scenario, strict bool, seed uint64) outcome {
+func wander(t *testing.T, first beginning, sc scenario, strict bool, seed uint64) outcome {
 	random := rand.New(rand.NewPCG(seed, 0))
-	return play(t, sc, strict, false, func(_ *world, options []option) int {
+	return play(t, first, sc, strict, false, func(_ *world, options []option) int {
 		sound := 0
 		for sound < len(options) && options[sound].fault == "" {
 			sound++

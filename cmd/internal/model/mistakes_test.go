@@ -107,12 +107,13 @@ func TestMistakes(t *testing.T) {
 func (m mistake) find(t *testing.T, until time.Time) (out outcome, runs int) {
 	if m.scripts != nil {
 		var s search
-		out, _ = s.explore(t, scenario{m.name, m.scripts, 1, true}, m.strict, m.file == "", until)
+		out, _ = s.explore(t, scenario{m.name, m.scripts, 1, true, true}, m.strict, m.file == "", until)
 		return out, s.runs
 	}
+	first := afterLogin(t)
 	for out.wrong == "" && time.Now().Before(until) {
 		runs++
-		out = wander(t, randomScenario(uint64(runs)), m.strict, uint64(runs))
+		out = wander(t, first, randomScenario(uint64(runs)), m.strict, uint64(runs))
 	}
 	return out, runs
 }

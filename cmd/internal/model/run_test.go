@@ -1,7 +1,6 @@
 package model
 
 import (
-	"fmt"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -16,6 +15,7 @@ type scenario struct {
 	scripts [][]string // one for each process
 	faults  int        // how many things may go wrong in one run
 	coarse  bool       // see world
+	always  bool       // it is searched to its end every time
 }
 
 // A chooser picks one of n options by its index; -1 ends the run. key stands for
@@ -30,14 +30,14 @@ type outcome struct {
 }
 
 // play runs a scenario once. known tells ends after which nothing new can come.
-func play(t *testing.T, s scenario, strict, tooSoon bool, choose chooser, known func(uint64) bool) outcome {
+func play(t *testing.T, first beginning, s scenario, strict, tooSoon bool, choose chooser, known func(uint64) bool) outcome {
 	var out outcome
 	synctest.Test(t, func(t *testing.T) {
-		cryptotest.SetGlobalRandom(t, 1)
+		cryptotest.SetGlobalRandom(t, 2)
 		disk.SetClock(0)
-		w := &world{disk: disk.NewDisk(), tried: map[string]bool{}}
+		w := &world{tried: map[string]bool{}}
 		w.server = &server{strict: strict, events: w}
-		w.begin()
+		w.begin(first)
 		w.budget, w.tooSoon, w.coarse = s.faults, tooSoon, s.coarse
 		for i, script := range s.scripts {
 			w.start(newProcess(w, string(rune('A'+i)), script...))
@@ -52,15 +52,32 @@ func play(t *testing.T, s scenario, strict, tooSoon bool, choose chooser, known 
 	return out
 }
 
-// begin logs in, and lets the access token expire.
-func (w *world) begin() {
-	if p := w.alone("login"); p.err != nil {
-		panic(fmt.Sprint("the first login failed: ", p.did, w.wrong, w.trace))
-	}
-	w.first = w.server.grants[0]
-	w.first.pairs[0].expires = true
+// A beginning is a disk after a login whose access token has run out.
+type beginning struct {
+	disk   *disk.Disk
+	device string
+}
+
+// afterLogin logs in, once for all runs.
+func afterLogin(t *testing.T) (b beginning) {
+	synctest.Test(t, func(t *testing.T) {
+		cryptotest.SetGlobalRandom(t, 1)
+		disk.SetClock(0)
+		w := &world{disk: disk.NewDisk(), tried: map[string]bool{}}
+		w.server = &server{events: w}
+		if p := w.alone("login"); p.err != nil {
+			t.Fatal("the first login failed: ", p.did, w.wrong, w.trace)
+		}
+		w.stop()
+		b = beginning{w.disk, w.server.grants[0].device}
+	})
+	return b
+}
+
+func (w *world) begin(b beginning) {
 	time.Sleep(time.Hour)
-	w.trace = nil
+	w.disk = b.disk.Clone()
+	w.server.login(b.device).expires = true
 }
 
 func (w *world) start(p *process) {

@@ -24,10 +24,9 @@ type world struct {
 	disk    *disk.Disk
 	server  *server
 	procs   []*process
-	first   *grant // of the session that is there from the beginning
-	budget  int    // how many more things may go wrong
-	coarse  bool   // to read the list of sessions is one step
-	tooSoon bool   // tokens are used before they are stored, on purpose
+	budget  int  // how many more things may go wrong
+	coarse  bool // to read the list of sessions is one step
+	tooSoon bool // tokens are used before they are stored, on purpose
 
 	running sync.WaitGroup
 	mu      sync.Mutex

@@ -28,6 +28,31 @@ func NewDisk() *Disk {
 	return d
 }
 
+// Clone returns a copy of a Disk on which nobody holds a lock.
+func (d *Disk) Clone() *Disk {
+	copies := map[*node]*node{}
+	return &Disk{root: d.root.clone(copies), next: d.next}
+}
+
+func (n *node) clone(copies map[*node]*node) *node {
+	if c := copies[n]; c != nil {
+		return c
+	}
+	c := &node{number: n.number, mode: n.mode, data: slices.Clone(n.data), safe: slices.Clone(n.safe)}
+	copies[n] = c
+	if n.names == nil {
+		return c
+	}
+	c.names, c.safeNames = map[string]*node{}, map[string]*node{}
+	for name, child := range n.names {
+		c.names[name] = child.clone(copies)
+	}
+	for name, child := range n.safeNames {
+		c.safeNames[name] = child.clone(copies)
+	}
+	return c
+}
+
 // A node is a file or a folder.
 type node struct {
 	number int
