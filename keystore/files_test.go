@@ -114,6 +114,38 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// TestFormerName does not let a session come back under the name that another
+// one took from it, whoever was killed before that could be noted.
+func TestFormerName(t *testing.T) {
+	for name, forget := range map[string]func(*Keystore, Entry) error{
+		"removed": func(k *Keystore, e Entry) error { return k.Remove(t.Context(), e, nil) },
+		"renamed": func(k *Keystore, e Entry) error { return k.Rename(t.Context(), "bot", "other") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := plainStore(t)
+			former := login(t, k, KindPlaintext, "former", session(1))
+			e := login(t, k, KindPlaintext, "bot", session(2))
+			former.Name = "bot" // as it is between the write of the newer and that of the older
+			if err := k.writeEntry(former); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := k.Find("bot"); err != nil || found.ID != e.ID {
+				t.Fatalf("the newer has the name: %+v, %v", found, err)
+			}
+			if err := forget(k, e); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := k.Find("bot"); !errors.Is(err, ErrNotFound) {
+				t.Errorf("%+v came back: %v", found, err)
+			}
+			if left, err := k.Abandoned(); err != nil || len(left) != 1 || left[0].ID != former.ID {
+				t.Errorf("abandoned: %+v, %v", left, err)
+			}
+			holds(t, k, former, 1)
+		})
+	}
+}
+
 // TestSweepKeepsTokens does not touch a record without an entry: it may be all
 // that is left of a live session.
 func TestSweepKeepsTokens(t *testing.T) {

