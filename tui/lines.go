@@ -32,8 +32,9 @@ func Lines(ctx context.Context, w io.Writer, events <-chan flow.Event, o LinesOp
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
-	l := &lines{w: w, options: o, still: time.NewTicker(stillEvery)}
+	l := &lines{w: w, options: o, still: time.NewTicker(stillEvery), hint: time.NewTimer(hintAfter)}
 	defer l.still.Stop()
+	defer l.hint.Stop()
 	for _, e := range o.Seen {
 		l.event(e)
 	}
@@ -56,7 +57,8 @@ type lines struct {
 	w       io.Writer
 	options LinesOptions
 	still   *time.Ticker
-	code    flow.Code // the one that is shown
+	hint    *time.Timer // when to say what may be wrong
+	code    flow.Code   // the one that is shown
 	server  string
 	typed   string // what was asked for; perhaps a Matrix ID
 	away    bool   // the lost connection was told
@@ -80,6 +82,10 @@ func (l *lines) read(ctx context.Context, events <-chan flow.Event) {
 		case <-l.still.C:
 			if left := time.Until(l.code.Expiry); l.waiting && left > time.Minute {
 				l.say("Still waiting, %s left.", roughly(left))
+			}
+		case <-l.hint.C:
+			if l.waiting && !l.away {
+				l.say("%s", refusedHint(l.code))
 			}
 		case <-cancelled:
 			limit := time.NewTimer(patience)
@@ -145,6 +151,7 @@ func (l *lines) show(e flow.Event) {
 	}
 	l.code, l.waiting = e.Code, true
 	l.still.Reset(stillEvery)
+	l.hint.Reset(hintAfter)
 	if l.options.QR {
 		l.symbol(e.Code.Link())
 	}
@@ -156,6 +163,16 @@ func (l *lines) show(e flow.Event) {
 	l.say("%s", onlyYours(account(l.typed, l.server), e.DeviceName))
 	l.say("%s", compare(e.DeviceName))
 	l.say("The code is good until %s. Waiting.", e.Code.Expiry.Local().Format("15:04"))
+}
+
+// refusedHint says what an error on the page means: servers check what was asked
+// for only there, and the device hears "pending" till the code runs out.
+func refusedHint(c flow.Code) string {
+	hint := "If that page shows an error, the server refuses what was asked for, which is never heard of here: stop, and ask for less."
+	if scope := clean(c.Scope); scope != "" {
+		hint += " Asked for was: " + scope
+	}
+	return hint
 }
 
 // spelled writes a code so that it is read aloud letter by letter.

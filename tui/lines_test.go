@@ -58,6 +58,7 @@ Or open https://account.matrix.org/link?code=7KQ4ZP
 Only approve a login that you started: to matrix.org, from build-box.
 The page names build-box and repeats the code as "security code": compare both.
 The code is good until ` + until + `. Waiting.
+` + refusedHint(code.Code) + `
 Still waiting, 15 minutes left.
 No connection; trying again. The code is still good.
 Connected again. Waiting.
@@ -70,6 +71,34 @@ Logged in as @alice:matrix.org; token in the keyring.
 			t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
 		}
 	})
+}
+
+// TestLinesHint waits for as long as nobody would with a page that works, and for
+// less.
+func TestLinesHint(t *testing.T) {
+	for waited, hinted := range map[time.Duration]int{59 * time.Second: 0, 61 * time.Second: 1, 4 * time.Minute: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			events := make(chan flow.Event)
+			code := codeEvent("https://account.matrix.org/link")
+			code.Code.Scope = "urn:matrix:client:api:*\x1b[31m"
+			go func() {
+				defer close(events)
+				events <- code
+				time.Sleep(waited)
+				events <- doneEvent()
+			}()
+			var out lineLog
+			if _, err := Lines(t.Context(), &out, events, LinesOptions{Environ: []string{"LANG=C.UTF-8"}}); err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(out.String(), "page shows an error"); n != hinted || strings.Contains(out.String(), "\x1b") {
+				t.Errorf("after %s the hint was given %d times:\n%s", waited, n, out.String())
+			}
+			if hinted > 0 {
+				out.has(t, "Asked for was: urn:matrix:client:api:*")
+			}
+		})
+	}
 }
 
 func TestLinesFail(t *testing.T) {
