@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,11 +106,18 @@ func (k *killing) works() {
 // under runs the binary below another program: strace, unshare, a shell.
 func (k *killing) under(wrapper []string, args ...string) result {
 	k.t.Helper()
-	if _, err := exec.LookPath(wrapper[0]); err != nil {
-		missing(k.t, wrapper[0]+" is not installed")
-	}
+	k.needs(wrapper[0])
 	cmd := exec.CommandContext(k.t.Context(), wrapper[0], append(append(wrapper[1:len(wrapper):len(wrapper)], binary), args...)...)
 	return k.finish(cmd)
+}
+
+// needs skips a row whose wrapper is not installed, or may not do its work here.
+func (k *killing) needs(wrapper string) {
+	k.t.Helper()
+	probe := map[string][]string{"unshare": {"-rm", "true"}, "strace": {"-o", "/dev/null", "true"}, "sh": {"-c", "true"}}[wrapper]
+	if out, err := exec.CommandContext(k.t.Context(), wrapper, probe...).CombinedOutput(); err != nil {
+		missing(k.t, fmt.Sprintf("%s cannot be used here: %v %s", wrapper, err, out))
+	}
 }
 
 // finish runs a command to its end.
@@ -252,6 +260,7 @@ func orderOfRefresh(k *killing) {
 
 // fullAtRefresh fills the disk of a session, and empties it again.
 func fullAtRefresh(k *killing) {
+	k.needs("unshare")
 	stop := k.approving()
 	defer stop()
 	k.outOfDate()
