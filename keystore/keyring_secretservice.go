@@ -5,7 +5,6 @@ package keystore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -41,13 +40,6 @@ func probeRing(ctx context.Context) error {
 		return noBus(err)
 	}
 	err = askLocked(ctx, conn)
-	if errors.Is(err, errCut) && ctx.Err() == nil { // the bus ended since it was asked last; there may be a new one
-		_ = conn.Close() // it is of no use any more
-		if conn, err = sessionBus(); err != nil {
-			return noBus(err)
-		}
-		err = askLocked(ctx, conn)
-	}
 	if isCalled(err, "NameHasNoOwner") || isCalled(err, "ServiceUnknown") {
 		if err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, secretsName, uint32(0)).Err; err != nil {
 			return noService(ctx)
@@ -70,11 +62,8 @@ func sessionBus() (*dbus.Conn, error) {
 	return dbus.SessionBus()
 }
 
-// What askLocked says of a locked keyring, and of a connection that broke.
-var (
-	errShut = errors.New("locked")
-	errCut  = errors.New("the connection broke")
-)
+// errShut is what askLocked says of a locked keyring.
+var errShut = errors.New("locked")
 
 // askLocked asks both collections that go-keyring may take, at once. The first
 // that is there counts.
@@ -89,9 +78,6 @@ func askLocked(ctx context.Context, conn *dbus.Conn) error {
 		}
 		var value dbus.Variant
 		if last = call.Store(&value); last != nil {
-			if e := (dbus.Error{}); !errors.As(last, &e) {
-				return fmt.Errorf("%w: %w", errCut, last)
-			}
 			continue
 		}
 		if shut, ok := value.Value().(bool); ok && shut {
@@ -109,6 +95,7 @@ func locked(ctx context.Context, conn *dbus.Conn, path string) *dbus.Call {
 
 // locks says what askLocked found.
 func locks(ctx context.Context, err error) error {
+	var e dbus.Error
 	switch {
 	case err == nil:
 		return nil
@@ -116,7 +103,7 @@ func locks(ctx context.Context, err error) error {
 		return &Error{Kind: Locked, Store: KindKeyring, Problem: "the keyring is locked"}
 	case ctx.Err() != nil:
 		return frozen()
-	case errors.Is(err, errCut), isCalled(err, "NoReply"), isCalled(err, "NameHasNoOwner"):
+	case !errors.As(err, &e), isCalled(err, "NoReply"), isCalled(err, "NameHasNoOwner"):
 		return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring ended while it was asked", Err: err}
 	}
 	return &Error{Kind: Missing, Store: KindKeyring, Problem: "the keyring has no default collection, as on a fresh headless box"}

@@ -260,13 +260,10 @@ func TestNoLocks(t *testing.T) {
 	}
 }
 
-// TestDurable reads from strace in which order a refresh is made durable: the
-// space is taken before the server is asked; then the tokens are written, synced
-// and renamed, and the folder is synced, before the token is printed.
-func TestDurable(t *testing.T) {
-	needStrace(t)
-	k := plainStore(t)
-	e := login(t, k, KindPlaintext, "bot", expired(1))
+// traced runs the child that prints a token, and returns what it asked of the
+// kernel.
+func traced(t *testing.T, k *Keystore) string {
+	t.Helper()
 	dir := t.TempDir()
 	trace := filepath.Join(dir, "trace")
 	c := spawn(t, "fresh", []string{"KEYSTORE_DIR=" + k.Dir(), "KEYSTORE_LOG=" + filepath.Join(dir, "log")},
@@ -282,6 +279,16 @@ func TestDurable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(b)
+}
+
+// TestDurable reads from strace in which order a refresh is made durable: the
+// space is taken before the server is asked; then the tokens are written, synced
+// and renamed, and the folder is synced, before the token is printed.
+func TestDurable(t *testing.T) {
+	needStrace(t)
+	k := plainStore(t)
+	e := login(t, k, KindPlaintext, "bot", expired(1))
 	record := regexp.QuoteMeta(k.file(e.ID, ".plain"))
 	order := regexp.MustCompile(`(?s)` + strings.Join([]string{
 		`write\(\d+<` + record + `\.tmp>, "\\0`, `fsync\(\d+<` + record + `\.tmp>`, // the space
@@ -290,8 +297,30 @@ func TestDurable(t *testing.T) {
 		`rename[^(]*\([^)]*` + record + `\.tmp"[^)]*` + record + `"`, `fsync\(\d+<` + regexp.QuoteMeta(k.sessionsDir()) + `>`,
 		`openat\([^)]*` + record + `", O_RDONLY`,    // read back
 		`write\(1<[^>]*>, "access-canary-2`}, `.*`)) // printed
-	if !order.Match(b) {
-		t.Errorf("out of order:\n%s", b)
+	if trace := traced(t, k); !order.MatchString(trace) {
+		t.Errorf("out of order:\n%s", trace)
+	}
+}
+
+// TestSettled uses tokens whose writer was killed before it could make them
+// durable only after it did that itself.
+func TestSettled(t *testing.T) {
+	needStrace(t)
+	k := plainStore(t)
+	e := login(t, k, KindPlaintext, "bot", session(1))
+	if _, err := k.Update(t.Context(), e, next(2)); err != nil {
+		t.Fatal(err)
+	}
+	synced := regexp.MustCompile(`(?s)fsync\(\d+<` + regexp.QuoteMeta(k.sessionsDir()) + `>.*write\(1<[^>]*>, "access-canary-2`)
+	if trace := traced(t, k); strings.Contains(trace, "fsync") {
+		t.Errorf("a read of a settled session syncs:\n%s", trace)
+	}
+	e.Expiry = e.Expiry.Add(-time.Minute) // as it was before tokens that it does not know
+	if err := k.writeEntry(e); err != nil {
+		t.Fatal(err)
+	}
+	if trace := traced(t, k); !synced.MatchString(trace) {
+		t.Errorf("used before it is durable:\n%s", trace)
 	}
 }
 

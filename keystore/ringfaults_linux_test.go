@@ -219,7 +219,12 @@ func TestNoService(t *testing.T) {
 		if err := k.Probe(t.Context(), KindKeyring); err == nil {
 			t.Error("there is a keyring on an empty bus")
 		}
+		conn, err := sessionBus()
+		if err != nil {
+			t.Fatal(err)
+		}
 		bus.Kill()
+		<-conn.Context().Done() // until it is noticed, the keyring counts as broken
 		noRing(t, k, e, Missing)
 	})
 	t.Run("the bus is frozen", func(t *testing.T) {
