@@ -97,6 +97,9 @@ func TestAccountOfOtherServers(t *testing.T) {
 		}
 		b.must(0, "account", "devices")
 		b.must(2, "account", "device")
+		if all := b.must(0, "account", "--json").stdout; strings.Contains(all, "device_id") || !strings.Contains(all, "devices_list") {
+			t.Errorf("without a device: %s", all)
+		}
 	})
 	t.Run("ended", func(t *testing.T) {
 		b, s, _ := accountOf(t, nil)

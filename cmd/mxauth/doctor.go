@@ -178,6 +178,10 @@ func usesKeyring(entries []keystore.Entry) bool {
 // checkTokens reads a session. One that only a passphrase opens is left closed.
 func (a *app) checkTokens(ctx context.Context, k *keystore.Keystore, e keystore.Entry) check {
 	name, where := "session "+e.Name, "kept in "+e.Kind.Words()
+	if e.Also != "" {
+		err := &keystore.Error{Kind: keystore.Broken, Store: e.Also, Problem: "a move was interrupted, and a copy may lie in " + e.Also.Words()}
+		return a.failed(name, err, "Move it again: mxauth store move "+shellQuote(e.Name)+" "+string(e.Kind))
+	}
 	if e.Kind == keystore.KindFile && k.KeySource() == keystore.KeyFromPassphrase {
 		return check{Name: name, OK: true, Found: where + ", not opened: it needs a passphrase"}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -124,10 +125,11 @@ func TestDoctorFinds(t *testing.T) {
 			}
 			b.must(4, "refresh")
 		}, 4, "session bot"},
-		"no key":      {func(b box, _ *flowtest.Server) { _ = os.Remove(filepath.Join(b.dir, "key")) }, 7, "session bot"},
-		"no tokens":   {func(b box, _ *flowtest.Server) { b.removeRecords() }, 7, "session bot"},
-		"server down": {func(_ box, s *flowtest.Server) { s.Close() }, 5, "server "},
-		"server ill":  {func(_ box, s *flowtest.Server) { s.Inject(flowtest.Metadata, flowtest.HTML(502)) }, 5, "server "},
+		"no key":             {func(b box, _ *flowtest.Server) { _ = os.Remove(filepath.Join(b.dir, "key")) }, 7, "session bot"},
+		"a move interrupted": {func(b box, _ *flowtest.Server) { b.interruptMove() }, 7, "session bot"},
+		"no tokens":          {func(b box, _ *flowtest.Server) { b.removeRecords() }, 7, "session bot"},
+		"server down":        {func(_ box, s *flowtest.Server) { s.Close() }, 5, "server "},
+		"server ill":         {func(_ box, s *flowtest.Server) { s.Inject(flowtest.Metadata, flowtest.HTML(502)) }, 5, "server "},
 		"no device login": {func(_ box, s *flowtest.Server) {
 			s.Inject(flowtest.Metadata, flowtest.Edit(func(m map[string]any) { delete(m, "device_authorization_endpoint") }))
 		}, 6, "device login at "},
@@ -165,6 +167,29 @@ func (b box) removeRecords() {
 	for _, f := range files {
 		_ = os.Remove(f) // the check says whether it worked
 	}
+}
+
+// interruptMove leaves what a killed "store move" leaves, and has it mended.
+func (b box) interruptMove() {
+	files, err := filepath.Glob(filepath.Join(b.dir, "state", "sessions", "*.json"))
+	if err != nil || len(files) != 1 {
+		b.t.Fatal(files, err)
+	}
+	before := read(b.t, files[0])
+	mark := func() {
+		after := strings.Replace(before, `"store":"file"`, `"store":"file","also":"plaintext"`, 1)
+		copied := strings.TrimSuffix(files[0], ".json") + ".plain"
+		if err := errors.Join(os.WriteFile(files[0], []byte(after), 0o600), os.WriteFile(copied, []byte("{}"), 0o600)); after == before || err != nil {
+			b.t.Error("no entry to mark", err)
+		}
+	}
+	mark()
+	b.must(0, "store", "move", "bot", "file")
+	b.doctor(0)
+	if left, err := filepath.Glob(filepath.Join(b.dir, "state", "sessions", "*.plain")); err != nil || len(left) != 0 {
+		b.t.Errorf("the copy is still there: %v, %v", left, err)
+	}
+	mark()
 }
 
 func (b box) replaceState() {
