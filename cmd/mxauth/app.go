@@ -112,6 +112,7 @@ func (a *app) store() (*keystore.Keystore, error) {
 		CredentialsDir: a.getenv("CREDENTIALS_DIRECTORY"),
 		Interactive:    a.attended(),
 		Waiting:        func(what string) { a.say("%s", what) },
+		Warn:           func(what string) { a.say("mxauth: %s.", oneLine(errors.New(what))) },
 	}
 	if o.Interactive {
 		o.Passphrase = a.askPassphrase

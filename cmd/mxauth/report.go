@@ -88,9 +88,12 @@ func (a *app) advice(err error) string {
 	case errors.Is(err, keystore.ErrEnded):
 		return "Log in again: mxauth login " + a.server() + a.withName()
 	case errors.As(err, &store):
-		return storeAdvice(store)
+		return a.storeAdvice(store)
 	case errors.As(err, &server):
 		return a.serverAdvice(server)
+	}
+	if errors.Is(err, exit.ErrOutput) {
+		return "Your login is kept."
 	}
 	switch exit.Code(err) {
 	case exit.Usage:
@@ -153,20 +156,37 @@ func (a *app) serverAdvice(e *flow.Error) string {
 	return kept + "If it stays so, tell the server's administrator."
 }
 
-func storeAdvice(e *keystore.Error) string {
+// storeAdvice says what to do about a store. Where a session is concerned, its
+// tokens are where they were, and another store would not have them.
+func (a *app) storeAdvice(e *keystore.Error) string {
+	if a.session == "" {
+		switch e.Kind {
+		case keystore.Missing:
+			return "Nothing was stored. Choose --store file (sealed, with --key-file PATH or a passphrase) or --store plaintext."
+		case keystore.Locked:
+			return "Nothing was stored. Unlock the keyring, or use --store file."
+		case keystore.Frozen:
+			return "Nothing was stored. Restart or unlock the keyring, or use --store file."
+		case keystore.NoKey:
+			return "Nothing was stored. Give the key with --key-file or MXAUTH_KEY_FILE."
+		case keystore.Full:
+			return "Nothing was stored. Make room, then try again."
+		}
+		return "Nothing was stored. See: mxauth doctor"
+	}
 	switch e.Kind {
 	case keystore.Missing:
-		return "Nothing was changed. Choose --store file (sealed, with --key-file PATH or a passphrase) or --store plaintext."
+		return "Your login is kept where it was. Start the keyring it lies in, or log in again: mxauth login " + a.server() + a.withName()
 	case keystore.Locked:
-		return "Nothing was changed. Unlock the keyring, or use --store file."
+		return "Your login is kept. Unlock the keyring, then try again."
 	case keystore.Frozen:
-		return "Nothing was changed. Restart or unlock the keyring, or use --store file."
+		return "Your login is kept. Restart or unlock the keyring, then try again."
 	case keystore.NoKey:
-		return "Nothing was changed. Give the key with --key-file or MXAUTH_KEY_FILE."
+		return "Your login is kept. Give the key with --key-file or MXAUTH_KEY_FILE."
 	case keystore.Full:
 		return "Your login is kept. Make room, then try again."
 	}
-	return "Nothing was changed. See: mxauth doctor"
+	return "Your login is kept. See: mxauth doctor"
 }
 
 func quoteAll(words []string) []string {
