@@ -70,6 +70,7 @@ type fakeRing struct {
 	locked bool
 	prompt prompting
 	slow   bool                     // what quickItem wants fails
+	onGet  func(*fakeItem)          // called once, after a secret was read
 	forget bool                     // CreateItem stores nothing, and says that it did
 	hold   map[string]chan struct{} // methods wait here before they take effect
 	calls  map[string]int
@@ -313,7 +314,12 @@ func (i *fakeItem) GetSecret(session dbus.ObjectPath) (fakeSecret, *dbus.Error) 
 	i.f.enter("GetSecret")
 	i.f.mu.Lock()
 	defer i.f.mu.Unlock()
-	return fakeSecret{session, []byte{}, i.value, "text/plain"}, nil
+	value := i.value
+	if i.f.onGet != nil {
+		i.f.onGet(i)
+		i.f.onGet = nil
+	}
+	return fakeSecret{session, []byte{}, value, "text/plain"}, nil
 }
 
 // Delete is the item's.

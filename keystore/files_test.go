@@ -146,6 +146,32 @@ func TestFormerName(t *testing.T) {
 	}
 }
 
+// TestFinishedMeanwhile does not remove as unfinished what was finished since it
+// was looked at.
+func TestFinishedMeanwhile(t *testing.T) {
+	k := plainStore(t)
+	e, err := k.Reserve(t.Context(), KindPlaintext, session(1))
+	if err == nil {
+		e, err = k.Fill(t.Context(), e, session(1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := openStore(t, Options{Dir: k.Dir()})
+	seen, err := other.Entries()
+	if err != nil || len(seen) != 1 || !seen[0].Pending {
+		t.Fatalf("entries: %+v, %v", seen, err)
+	}
+	if e, err = k.Name(t.Context(), e, "bot", "", nil); err != nil {
+		t.Fatal(err)
+	}
+	err = other.Remove(t.Context(), seen[0], func(context.Context, flow.Session) error { t.Error("the server was told"); return nil })
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("Remove: %v", err)
+	}
+	holds(t, k, e, 1)
+}
+
 // TestSweepKeepsTokens does not touch a record without an entry: it may be all
 // that is left of a live session.
 func TestSweepKeepsTokens(t *testing.T) {

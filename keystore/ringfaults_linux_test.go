@@ -87,7 +87,7 @@ func TestNoBus(t *testing.T) {
 	}
 	bin := t.TempDir()
 	started := filepath.Join(bin, "started")
-	if err := os.WriteFile(filepath.Join(bin, "dbus-launch"), []byte("#!/bin/sh\ntouch "+started+"\n"), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(bin, "dbus-launch"), []byte("#!/bin/sh\n: >"+started+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	dead := filepath.Join(bin, "dead")
@@ -358,6 +358,27 @@ func TestOneItem(t *testing.T) {
 	f.set(func(f *fakeRing) { f.add(another, []byte("another program's")); f.prompt = dismissed })
 	_, err := k.Update(t.Context(), e, never(t))
 	isFault(t, err, Broken)
+	holds(t, k, e, 2)
+}
+
+// TestRecordShrinks reads a record that moves from its file into its item between
+// the two reads.
+func TestRecordShrinks(t *testing.T) {
+	f := startFake(t)
+	k := ringStore(t, Options{})
+	e := login(t, k, KindKeyring, "bot", big(expired(1)))
+	small, err := encode(session(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.set(func(f *fakeRing) {
+		f.onGet = func(item *fakeItem) { // the reader has the key
+			item.value = small
+			if err := os.Remove(k.ring.boxPath(e)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	holds(t, k, e, 2)
 }
 
