@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,16 +41,15 @@ func TestGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := plainStore(t)
 		const limit = 3 * time.Second
-		ended := false
-		slow := func(context.Context) error { time.Sleep(time.Minute); ended = true; return nil }
+		var ended, unlocked atomic.Bool
+		slow := func(context.Context) error { time.Sleep(time.Minute); ended.Store(true); return nil }
 		quick := func(context.Context) error { return nil }
 		began := time.Now()
 		isFault(t, k.ring.bounded(t.Context(), limit, slow), Frozen)
-		unlocked := false
-		k.ring.turn.afterwards(func() { unlocked = true })
+		k.ring.turn.afterwards(func() { unlocked.Store(true) })
 		isFault(t, k.ring.bounded(t.Context(), limit, quick), Frozen)
-		if took := time.Since(began); took != 2*limit || unlocked {
-			t.Errorf("it took %s, unlocked %v", took, unlocked)
+		if took := time.Since(began); took != 2*limit || unlocked.Load() {
+			t.Errorf("it took %s, unlocked %v", took, unlocked.Load())
 		}
 		stop := errors.New("stop")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -62,8 +62,8 @@ func TestGivenUp(t *testing.T) {
 		isFault(t, k.ring.bounded(ctx, limit, quick), Frozen)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if !ended || !unlocked {
-			t.Errorf("ended %v, unlocked %v", ended, unlocked)
+		if !ended.Load() || !unlocked.Load() {
+			t.Errorf("ended %v, unlocked %v", ended.Load(), unlocked.Load())
 		}
 		if err := k.ring.bounded(t.Context(), limit, quick); err != nil {
 			t.Errorf("after its end: %v", err)
