@@ -27,7 +27,7 @@ func init() {
 // must be there each time, and the same command must bring it to its end; or a
 // logout must leave nothing.
 func TestKilledMove(t *testing.T) {
-	needStrace(t)
+	needKills(t)
 	for _, to := range []Kind{KindFile, KindPlaintext} {
 		t.Run("to "+string(to), func(t *testing.T) {
 			killEverywhere(t, "move", map[Kind]Kind{KindFile: KindPlaintext, KindPlaintext: KindFile}[to], to)
@@ -36,7 +36,7 @@ func TestKilledMove(t *testing.T) {
 }
 
 func TestKilledRekey(t *testing.T) {
-	needStrace(t)
+	needKills(t)
 	killEverywhere(t, "rekey", KindFile, KindFile)
 }
 

@@ -179,6 +179,16 @@ func needStrace(t *testing.T) {
 	}
 }
 
+// needKills skips tests that kill hundreds of processes where time is short: the
+// race detector sees nothing in them.
+func needKills(t *testing.T) {
+	t.Helper()
+	needStrace(t)
+	if testing.Short() {
+		t.Skip("hundreds of processes are killed without -short")
+	}
+}
+
 // TestHolder meets a process that holds the lock while it sleeps, is stopped and
 // is killed. A process that it started does not hold on to the lock.
 func TestHolder(t *testing.T) {
@@ -334,13 +344,10 @@ var killable = []string{"openat", "write", "pwrite64", "ftruncate", "fsync", "fc
 // each time that the next login finds nothing in its way and leaves nothing
 // behind. The session that was there before works all the time.
 func TestKilledLogin(t *testing.T) {
-	needStrace(t)
+	needKills(t)
 	step := 6
-	switch {
-	case *everyKillPoint:
+	if *everyKillPoint {
 		step = 1
-	case testing.Short():
-		step = 25
 	}
 	for name, open := range fileStores(t) {
 		for _, second := range []bool{false, true} {
