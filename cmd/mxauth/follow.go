@@ -152,7 +152,7 @@ func (f *follower) others() {
 		return
 	}
 	f.warned = true
-	f.say("mxauth: another process refreshed %s, and with that the token before is dead. Give each consumer a session of its own: mxauth login %s --name NAME", f.entry.Name, f.entry.Server)
+	f.say("mxauth: another process refreshed %s, and with that the token before is dead. Give each consumer a session of its own: mxauth login %s --name NAME", f.entry.Name, loginTarget(f.entry))
 }
 
 // failed waits out what goes away by itself, and tells of it once.

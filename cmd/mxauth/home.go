@@ -84,7 +84,7 @@ func sameLogin(e keystore.Entry) loginOptions {
 func loginTarget(e keystore.Entry) string {
 	switch {
 	case e.Homeserver == "" && e.Issuer != "":
-		return "--issuer " + e.Issuer
+		return "--issuer " + shellWord(e.Issuer)
 	case strings.HasPrefix(e.Homeserver, "http://"):
 		return e.Homeserver
 	}
@@ -157,7 +157,7 @@ func (s *sessionActions) Refresh(ctx context.Context, id string) error {
 func (s *sessionActions) Logout(ctx context.Context, id string) error {
 	e, err := entryByID(s.store, id)
 	if err == nil {
-		err = s.store.Remove(ctx, e, s.app.agent().Revoke)
+		err = s.app.end(ctx, s.store, e)
 	}
 	return s.advised(e, err)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mxauth/mxauth/cmd/internal/exit"
+	"github.com/mxauth/mxauth/flow"
 	"github.com/mxauth/mxauth/keystore"
 )
 
@@ -77,9 +78,28 @@ func (a *app) logoutOne(ctx context.Context, k *keystore.Keystore, e keystore.En
 		}
 		return nil
 	}
-	if err := k.Remove(ctx, e, a.agent().Revoke); err != nil {
+	if err := a.end(ctx, k, e); err != nil {
 		return err
 	}
 	a.say("Logged out %s.", name)
 	return nil
 }
+
+// end ends a session at its server, then forgets it.
+func (a *app) end(ctx context.Context, k *keystore.Keystore, e keystore.Entry) error {
+	err := k.Remove(ctx, e, a.agent().Revoke)
+	if err != nil && flow.KindOf(err) == flow.KindUnsupported {
+		return &endlessError{err, e.Name}
+	}
+	return err
+}
+
+// An endlessError says that a server offers no way to end the session of this
+// name from here.
+type endlessError struct {
+	error
+	name string
+}
+
+// Unwrap returns what flow said.
+func (e *endlessError) Unwrap() error { return e.error }

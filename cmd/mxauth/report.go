@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -73,6 +72,7 @@ func codeName(err error, code int) string {
 func (a *app) advice(err error) string {
 	var many *keystore.AmbiguousError
 	var scope *noScopeError
+	var endless *endlessError
 	var unoffered *unofferedError
 	var store *keystore.Error
 	var server *flow.Error
@@ -81,6 +81,8 @@ func (a *app) advice(err error) string {
 		return "Name one, or set MXAUTH_SESSION, or pick one for good: mxauth use NAME"
 	case errors.As(err, &scope):
 		return "Make one: mxauth login SERVER --name NAME --scope " + strings.Join(quoteAll(scope.words), " --scope ")
+	case errors.As(err, &endless):
+		return "Nothing was deleted. End it in the account page, or forget it here: mxauth logout " + shellWord(endless.name) + " --local-only"
 	case errors.As(err, &unoffered):
 		return unofferedAdvice(unoffered)
 	case errors.Is(err, keystore.ErrNotFound):
@@ -122,7 +124,7 @@ func (a *app) withName() string {
 	if a.session == "" || a.session[0] == '@' {
 		return ""
 	}
-	return " --name " + a.session
+	return " --name " + shellWord(a.session)
 }
 
 func (a *app) serverAdvice(e *flow.Error) string {
@@ -146,10 +148,7 @@ func (a *app) serverAdvice(e *flow.Error) string {
 		}
 		return kept + "Try again in a moment."
 	case flow.KindUnsupported:
-		if a.session != "" {
-			return fmt.Sprintf("Nothing was deleted. End it in the account page, or forget it here: mxauth logout %s --local-only", a.session)
-		}
-		return kept
+		return strings.TrimSpace(kept)
 	case flow.KindUsage:
 		return "No request was made."
 	}
@@ -159,45 +158,39 @@ func (a *app) serverAdvice(e *flow.Error) string {
 // storeAdvice says what to do about a store. Where a session is concerned, its
 // tokens are where they were, and another store would not have them.
 func (a *app) storeAdvice(e *keystore.Error) string {
-	if a.session == "" {
-		switch e.Kind {
-		case keystore.Missing:
-			return "Nothing was stored. Choose --store file (sealed, with --key-file PATH or a passphrase) or --store plaintext."
-		case keystore.Locked:
-			return "Nothing was stored. Unlock the keyring, or use --store file."
-		case keystore.Frozen:
-			return "Nothing was stored. Restart or unlock the keyring, or use --store file."
-		case keystore.NoKey:
-			return "Nothing was stored. Give the key with --key-file or MXAUTH_KEY_FILE."
-		case keystore.Full:
-			return "Nothing was stored. Make room, then try again."
-		}
-		return "Nothing was stored. See: mxauth doctor"
+	kept, missing, next := "Nothing was stored. ", "Choose --store file (sealed, with --key-file PATH or a passphrase) or --store plaintext.", ", or use --store file."
+	if a.session != "" {
+		kept, missing, next = "Your login is kept. ", "Start the keyring that it lies in, or log in again: mxauth login "+a.server()+a.withName(), ", then try again."
 	}
 	switch e.Kind {
 	case keystore.Missing:
-		return "Your login is kept where it was. Start the keyring it lies in, or log in again: mxauth login " + a.server() + a.withName()
+		return kept + missing
 	case keystore.Locked:
-		return "Your login is kept. Unlock the keyring, then try again."
+		return kept + "Unlock the keyring" + next
 	case keystore.Frozen:
-		return "Your login is kept. Restart or unlock the keyring, then try again."
+		return kept + "Restart or unlock the keyring" + next
 	case keystore.NoKey:
-		return "Your login is kept. Give the key with --key-file or MXAUTH_KEY_FILE."
+		return kept + "Give the key with --key-file or MXAUTH_KEY_FILE."
 	case keystore.Full:
-		return "Your login is kept. Make room, then try again."
+		return kept + "Make room, then try again."
 	}
-	return "Your login is kept. See: mxauth doctor"
+	return kept + "See: mxauth doctor"
 }
 
 func quoteAll(words []string) []string {
 	out := make([]string, len(words))
 	for i, w := range words {
-		out[i] = w
-		if strings.ContainsAny(w, " *'\"$`\\&|;<>()?[]#~") { // it is pasted into a shell
-			out[i] = shellQuote(w)
-		}
+		out[i] = shellWord(w)
 	}
 	return out
+}
+
+// shellWord quotes what is pasted into a shell, where it must be.
+func shellWord(w string) string {
+	if strings.ContainsAny(w, " *'\"$`\\&|;<>()?[]{}#~!") {
+		return shellQuote(w)
+	}
+	return w
 }
 
 // oneLine joins several errors, which errors.Join puts one under the other.

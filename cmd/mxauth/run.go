@@ -136,7 +136,7 @@ func (a *app) tellReplaced(k *keystore.Keystore, e keystore.Entry, s flow.Sessio
 		return
 	}
 	a.say("mxauth: another process refreshed %s while %s ran, and with that its token was dead. Give each consumer a session of its own: mxauth login %s --name NAME",
-		e.Name, flow.Clean(command, 100), e.Server)
+		e.Name, flow.Clean(command, 100), loginTarget(e))
 }
 
 // childStatus is how the command ended, as mxauth ends.
