@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/flow/flowtest"
 )
@@ -128,7 +129,7 @@ func expiring(t *testing.T) string {
 // soon does something with the first code that a server gives out.
 func soon(t *testing.T, s *flowtest.Server, do func(code string)) string {
 	go func() {
-		for t.Context().Err() == nil {
+		for ; t.Context().Err() == nil; time.Sleep(5 * time.Millisecond) {
 			if codes := s.Pending(); len(codes) > 0 {
 				do(codes[0])
 				return

@@ -58,11 +58,7 @@ func TestSessionsDoNotWait(t *testing.T) {
 	if err := held.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for slow.Count(flowtest.Refresh) == 0 {
-		if t.Context().Err() != nil {
-			t.Fatal("the refresh never came")
-		}
-	}
+	until(t, "the refresh is at the server", func() bool { return slow.Count(flowtest.Refresh) > 0 })
 	b.must(0, "refresh", "quick")
 	b.must(0, "token", "slow") // reading waits for nobody
 	if err := held.Process.Kill(); err != nil {

@@ -64,7 +64,7 @@ func ringFault(name string, code int, soon func(*keystoretest.SecretService), br
 		if err := cmd.Start(); err != nil {
 			k.t.Fatal(err)
 		}
-		k.until("the refresh is at the server", func() bool { return k.s.Count(flowtest.Refresh) > 0 })
+		until(k.t, "the refresh is at the server", func() bool { return k.s.Count(flowtest.Refresh) > 0 })
 		breaks(s)
 		if soon != nil {
 			soon(s)

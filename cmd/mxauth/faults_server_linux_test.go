@@ -66,7 +66,7 @@ var serverFaults = []fault{
 		if err := cmd.Start(); err != nil {
 			k.t.Fatal(err)
 		}
-		k.until("the poll is answered", func() bool { return k.s.Succeeded(flowtest.Poll) == 1 })
+		until(k.t, "the poll is answered", func() bool { return k.s.Succeeded(flowtest.Poll) == 1 })
 		_ = cmd.Process.Kill() // it waits for the answer
 		_ = cmd.Wait()         // it was killed
 		if r := k.run("login", k.s.URL); r.code != 0 || !strings.Contains(r.stderr, "was interrupted") || !strings.Contains(r.stderr, "(device ") {
@@ -118,14 +118,4 @@ func (k *killing) ended() {
 	}
 	k.loggedIn(k.s)
 	k.works()
-}
-
-// until waits for a condition.
-func (k *killing) until(what string, is func() bool) {
-	k.t.Helper()
-	for end := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			k.t.Fatal("never: " + what)
-		}
-	}
 }

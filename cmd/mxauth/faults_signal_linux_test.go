@@ -170,7 +170,7 @@ func (k *killing) held(at flowtest.Endpoint, hold time.Duration, args ...string)
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
-	k.until("the request is at the server", func() bool { return k.s.Count(at) > before })
+	until(k.t, "the request is at the server", func() bool { return k.s.Count(at) > before })
 	return cmd, func() result {
 		_ = cmd.Wait() // the state tells
 		return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}

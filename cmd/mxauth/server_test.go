@@ -2,6 +2,7 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/flow/flowtest"
 )
@@ -12,6 +13,16 @@ func startServer(t *testing.T, options ...flowtest.Option) *flowtest.Server {
 	s := flowtest.NewServer(append([]flowtest.Option{flowtest.WithInterval(1e9)}, options...)...)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// until waits for a condition, which another process or goroutine brings about.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
 }
 
 // approveAs approves by a method call, as somebody.

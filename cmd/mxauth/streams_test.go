@@ -90,8 +90,7 @@ func TestSignals(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			for s.Count(c.at) == 0 && t.Context().Err() == nil {
-			}
+			until(t, "the request is at the server", func() bool { return s.Count(c.at) > 0 })
 			if err := cmd.Process.Signal(c.signal); err != nil {
 				t.Fatal(err)
 			}
