@@ -79,7 +79,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	say("It belongs to %s, device %s, and is good until %s.", who.UserID, who.DeviceID, s.Expiry.Local().Format("15:04:05"))
+	say("It belongs to %s, device %s,\nand is good until %s.", who.UserID, who.DeviceID, s.Expiry.Local().Format("15:04:05"))
 	return d.rotate(ctx, e, s)
 }
 
@@ -95,7 +95,7 @@ func (d *demo) rotate(ctx context.Context, e keystore.Entry, before flow.Session
 	if _, err := d.agent.WhoAmI(ctx, after); err != nil {
 		return err
 	}
-	say("One refresh: a new access token and a new refresh token, stored before they were used. The homeserver takes the new one.")
+	say("One refresh: a new access token and a new refresh token, stored before they\nwere used. The homeserver takes the new one.")
 	say("\nNow your own server:  go run ./cmd/mxauth login SERVER")
 	return nil
 }
