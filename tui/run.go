@@ -50,9 +50,6 @@ func run[M screen[M]](ctx context.Context, model M, w wiring) (M, error) {
 		tea.WithColorProfile(colorprofile.ANSI256),
 		// A signal would end the program with the code left on the screen.
 		tea.WithoutSignalHandler(),
-		// Bubble Tea wakes up for each frame that it might draw. Twenty a second
-		// feel immediate, and cost a third of its sixty while nothing happens.
-		tea.WithFPS(20),
 		tea.WithFPS(framesPerSecond), tea.WithWindowSize(w.width, w.height))
 	g.fault.send = p.Send
 	stop := context.AfterFunc(ctx, func() { p.Send(stopMsg{cause: context.Cause(ctx)}) })
