@@ -39,5 +39,5 @@ func (s *Server) accountPost(c *call) answer {
 			s.end(se)
 		}
 	}
-	return seeOther("/account/")
+	return seeOther("/" + s.traits.paths.account)
 }

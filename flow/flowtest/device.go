@@ -62,16 +62,16 @@ func (s *Server) deviceAuthorization(c *call) answer {
 	case !slices.Contains(cl.grants, grantDeviceCode):
 		return oauthError(http.StatusUnauthorized, "unauthorized_client")
 	}
-	return tokenAnswer(s.codes(s.newGrant(cl, c)))
+	sc, _ := parseScope(c.form.Get("scope")) // checked with the form; none is fine
+	return tokenAnswer(s.codes(s.newGrant(cl, c, sc)))
 }
 
-func (s *Server) newGrant(cl *client, c *call) *grant {
+func (s *Server) newGrant(cl *client, c *call, sc scope) *grant {
 	now := s.now()
-	sc, _ := parseScope(c.form.Get("scope")) // checked with the form; none is fine
 	g := &grant{
 		id:         newULID(now),
 		deviceCode: randomString(32),
-		userCode:   randomFrom(upperDigits, 6),
+		userCode:   s.traits.userCode(),
 		client:     cl,
 		scope:      sc,
 		created:    now,
@@ -88,27 +88,44 @@ func (s *Server) codes(g *grant) map[string]any {
 	m := map[string]any{
 		"device_code":      g.deviceCode,
 		"user_code":        g.userCode,
-		"verification_uri": s.Issuer + "link",
+		"verification_uri": s.Issuer + s.traits.paths.verify,
 		"expires_in":       int(s.conf.codeLifetime.Seconds()),
 	}
 	if s.conf.interval > 0 {
 		m["interval"] = int(s.conf.interval.Seconds())
 	}
 	if s.conf.autofill {
-		m["verification_uri_complete"] = s.Issuer + "link?code=" + g.userCode
+		m["verification_uri_complete"] = s.Issuer + s.traits.paths.verify + "?" + s.traits.complete + "=" + g.userCode
 	}
 	return m
 }
 
-// grantByCode finds what a person typed, in either case.
+// grantByCode finds what a person typed, in either case, with or without its
+// hyphen.
 func (s *Server) grantByCode(userCode string) *grant {
-	typed := strings.ToUpper(strings.TrimSpace(userCode))
+	plain := func(code string) string {
+		return strings.ReplaceAll(strings.ToUpper(strings.TrimSpace(code)), "-", "")
+	}
 	for _, g := range slices.Backward(s.state.grants) {
-		if g.userCode == typed {
+		if plain(g.userCode) == plain(userCode) {
 			return g
 		}
 	}
 	return nil
+}
+
+func (s *Server) grantByDeviceCode(code string) *grant {
+	for _, g := range s.state.grants {
+		if g.deviceCode == code {
+			return g
+		}
+	}
+	return nil
+}
+
+// forgetGrant makes a code unknown.
+func (s *Server) forgetGrant(g *grant) {
+	s.state.grants = slices.DeleteFunc(s.state.grants, func(other *grant) bool { return other == g })
 }
 
 // poll is a token request with a device code. Expiry is looked at before the
@@ -120,11 +137,10 @@ func (s *Server) poll(cl *client, c *call) answer {
 	case !slices.Contains(cl.grants, grantDeviceCode):
 		return oauthError(http.StatusUnauthorized, "unauthorized_client")
 	}
-	i := slices.IndexFunc(s.state.grants, func(g *grant) bool { return g.deviceCode == c.form.Get("device_code") })
-	if i < 0 || s.state.grants[i].client != cl {
+	g := s.grantByDeviceCode(c.form.Get("device_code"))
+	if g == nil || g.client != cl {
 		return oauthError(http.StatusBadRequest, "invalid_grant")
 	}
-	g := s.state.grants[i]
 	switch {
 	case g.expired(s.now()):
 		return oauthError(http.StatusForbidden, "expired_token")
@@ -136,7 +152,7 @@ func (s *Server) poll(cl *client, c *call) answer {
 		return oauthError(http.StatusBadRequest, "invalid_grant")
 	}
 	g.decision = exchanged
-	access, refresh := s.begin(cl, g.person, g.scope, c.UserAgent())
+	access, refresh := s.begin(cl, g.person, g.scope, c.UserAgent(), slices.Contains(cl.grants, grantRefresh))
 	m := s.tokenResponse(access, refresh)
 	if g.scope.has("openid") {
 		m["id_token"] = s.idToken(access)

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,12 +21,12 @@ const (
 
 // discovery is MAS's openid-configuration, an RFC 8414 document.
 func (s *Server) discovery(*call) answer {
-	return jsonAnswer(http.StatusOK, s.metadata(), "Access-Control-Allow-Origin", everyOrigin)
+	return jsonAnswer(http.StatusOK, s.traits.metadata(s), "Access-Control-Allow-Origin", everyOrigin)
 }
 
-// metadata follows the switch of the device grant; the homeserver's copy of it
+// masMetadata follows the switch of the device grant; the homeserver's copy of it
 // does not.
-func (s *Server) metadata() map[string]any {
+func (s *Server) masMetadata() map[string]any {
 	methods := []string{"client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"}
 	methodAlgs := []string{"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES256K"}
 	signingAlgs := []string{"RS256", "RS384", "RS512", "ES256", "ES384", "PS256", "PS384", "PS512", "ES256K"}
@@ -106,7 +107,7 @@ func (s *Server) authMetadata(*call) answer {
 		if s.state.authDown {
 			return matrixError(http.StatusInternalServerError, "M_UNKNOWN", "Internal server error")
 		}
-		s.state.metadata = jsonAnswer(http.StatusOK, s.metadata()).body
+		s.state.metadata = jsonAnswer(http.StatusOK, s.traits.metadata(s)).body
 	}
 	a := cacheable(nil)
 	a.body = bytes.Clone(s.state.metadata)
@@ -124,23 +125,27 @@ func cacheable(v any) answer {
 // authenticates for it.
 func (s *Server) wellKnown(*call) answer {
 	m := map[string]any{"m.homeserver": map[string]any{"base_url": s.URL + "/"}}
-	if s.Issuer != "" {
+	if s.Issuer != "" && !s.traits.oneOrigin {
 		m["org.matrix.msc2965.authentication"] = map[string]any{"issuer": s.Issuer, "account": s.Issuer + "account/"}
 	}
 	return matrixAnswer(http.StatusOK, m)
 }
 
-// versions advertises no OAuth, although there is: clients must not ask here.
+// versions of Synapse advertise no OAuth, although there is: clients must not ask
+// here.
 func (s *Server) versions(*call) answer {
 	var versions []string
-	for v := range strings.FieldsSeq("r0.0.1 r0.1.0 r0.2.0 r0.3.0 r0.4.0 r0.5.0 r0.6.0 r0.6.1 v1.1 v1.2 v1.3 v1.4 v1.5 v1.6 v1.7 v1.8 v1.9 v1.10 v1.11 v1.12 v1.13 v1.14 v1.15") {
+	for v := range strings.FieldsSeq("r0.0.1 r0.1.0 r0.2.0 r0.3.0 r0.4.0 r0.5.0 r0.6.0 r0.6.1") {
 		versions = append(versions, v)
 	}
-	return cacheable(map[string]any{"versions": versions, "unstable_features": unstableFeatures()})
+	for v := range s.traits.versions {
+		versions = append(versions, fmt.Sprintf("v1.%d", v+1))
+	}
+	return cacheable(map[string]any{"versions": versions, "unstable_features": s.traits.features()})
 }
 
-// unstableFeatures are those of Synapse 1.163 as it is installed.
-func unstableFeatures() map[string]bool {
+// synapseFeatures are those of Synapse 1.163 as it is installed.
+func synapseFeatures() map[string]bool {
 	on := strings.Fields(`org.matrix.label_based_filtering org.matrix.e2e_cross_signing org.matrix.msc2432
 		uk.half-shot.msc2666.query_mutual_rooms.stable org.matrix.msc2285.stable org.matrix.msc3827.stable
 		org.matrix.msc3440.stable org.matrix.msc3771 fi.mau.msc2659.stable org.matrix.msc3981

@@ -1,7 +1,8 @@
 // Package flowtest is a Matrix homeserver and its OAuth 2.0 authorization
 // server in one process, for tests and demonstrations. It behaves as Synapse
 // 1.163 behind matrix-authentication-service (MAS) 1.22 in its default
-// configuration; recorded conversations with those two are part of its tests.
+// configuration; recorded conversations with those two are part of its tests. As
+// makes it behave as Tuwunel or Continuwuity instead.
 //
 // A server listens on loopback, as in net/http/httptest:
 //
@@ -62,6 +63,9 @@
 //     type errors is only approximate.
 //   - The password login of a homeserver without OAuth.
 //   - Everything about rooms and messages.
+//   - Of Tuwunel and Continuwuity the pages, which look like MAS's; what they
+//     limit beside the device endpoint; and what their configuration could change,
+//     but for the initial access token.
 //   - Other homeservers. Edit, OAuthError, WithInterval and WithStrictRotation
 //     come near to them.
 package flowtest

@@ -74,7 +74,7 @@ func newCall(r *http.Request, body []byte) *call {
 func (s *Server) receive(sd side, c *call) (route, Fault, int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sd == authServer && s.state.authDown {
+	if s.state.authDown && (sd == authServer || s.traits.oneOrigin) {
 		return route{}, Fault{}, 0, errRefused
 	}
 	rt := s.route(sd, c)

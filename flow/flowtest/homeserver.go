@@ -21,9 +21,12 @@ type remembered struct {
 	expires  time.Time // of the token; zero: never
 }
 
-// requester finds out whose token a request carries: from memory, or by asking
-// the authorization server.
-func (s *Server) requester(c *call) (remembered, *answer) {
+// requester finds out whose token a request carries.
+func (s *Server) requester(c *call) (remembered, *answer) { return s.traits.requester(s, c) }
+
+// introspected is Synapse's way: from memory, or by asking the authorization
+// server.
+func (s *Server) introspected(c *call) (remembered, *answer) {
 	fail := func(a answer) (remembered, *answer) { return remembered{}, &a }
 	token := bearer(c)
 	if token == "" {

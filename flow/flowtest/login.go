@@ -3,19 +3,17 @@ package flowtest
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
-// begin begins a session. There is a refresh token only for a client that
-// registered that grant. The agent, of the token request, names the device.
-func (s *Server) begin(cl *client, p *person, sc scope, agent string) (*accessToken, *refreshToken) {
+// begin begins a session. The agent, of the token request, names the device.
+func (s *Server) begin(cl *client, p *person, sc scope, agent string, withRefresh bool) (*accessToken, *refreshToken) {
 	se := &session{id: newULID(s.now()), client: cl, person: p, scope: sc, agent: agent}
 	s.state.sessions = append(s.state.sessions, se)
 	if id := sc.deviceID(); id != "" {
-		p.devices[id] = deviceName(cl.name(), agent)
+		p.devices[id] = s.traits.deviceName(cl.name(), agent)
 	}
-	return s.issue(se, slices.Contains(cl.grants, grantRefresh))
+	return s.issue(se, withRefresh)
 }
 
 // Tokens are what a login brought.
@@ -45,13 +43,13 @@ func (s *Server) LogIn(user, scope string) (Tokens, error) {
 	case !ok:
 		return Tokens{}, errors.New("the scope is malformed")
 	}
-	if err := sc.judge(p); err != nil {
+	if err := s.judge(sc, p); err != nil {
 		return Tokens{}, err
 	}
 	cl := s.registered(map[string]any{
 		"client_name": "flowtest", "client_uri": "https://flowtest.example/", "application_type": "native",
 		"token_endpoint_auth_method": "none", "grant_types": []string{grantRefresh, grantDeviceCode},
 	})
-	access, refresh := s.begin(cl, p, sc, "")
+	access, refresh := s.begin(cl, p, sc, "", true)
 	return Tokens{cl.id, access.value, refresh.value, sc.String(), access.expires}, nil
 }

@@ -64,7 +64,7 @@ func (m *memory) dial(scheme, host string) (side, error) {
 		return 0, refused()
 	case name == "hs."+m.s.ServerName || name == m.s.ServerName:
 		return homeserver, nil
-	case name == "auth."+m.s.ServerName && !m.s.conf.legacy:
+	case name == "auth."+m.s.ServerName && !m.s.conf.legacy && !m.s.traits.oneOrigin:
 		return authServer, nil
 	}
 	return 0, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}}

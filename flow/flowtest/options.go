@@ -6,6 +6,7 @@ import "time"
 type Option func(*config)
 
 type config struct {
+	personality    Personality
 	serverName     string
 	addr, authAddr string
 	clock          func() time.Time
@@ -17,20 +18,36 @@ type config struct {
 	codeLifetime   time.Duration
 	interval       time.Duration
 	latency        time.Duration
+	initialToken   string
 }
 
-// defaults are those of MAS 1.22: access tokens of five minutes, codes of
-// twenty, polls every five seconds, no verification_uri_complete.
-func defaults() config {
+// configured takes the options twice: the first time for the personality, whose
+// defaults the others change.
+func configured(opts []Option) config {
+	c := config{personality: MAS}
+	for _, o := range opts {
+		o(&c)
+	}
+	c = defaults(c.personality)
+	for _, o := range opts {
+		o(&c)
+	}
+	return c
+}
+
+func defaults(p Personality) config {
+	t := p.traits()
 	return config{
+		personality:   p,
 		serverName:    "example.test",
 		addr:          "127.0.0.1:0",
 		authAddr:      "127.0.0.1:0",
 		clock:         time.Now,
 		deviceGrant:   true,
-		tokenLifetime: 5 * time.Minute,
-		codeLifetime:  20 * time.Minute,
-		interval:      5 * time.Second,
+		autofill:      t.autofill,
+		tokenLifetime: t.tokenLifetime,
+		codeLifetime:  t.codeLifetime,
+		interval:      t.interval,
 	}
 }
 
@@ -45,6 +62,11 @@ func WithAutofill() Option { return func(c *config) { c.autofill = true } }
 // off, MAS drops the grant from registrations without a word and gives the same
 // crippled client to the same metadata for ever after.
 func WithDeviceGrant(on bool) Option { return func(c *config) { c.deviceGrant = on } }
+
+// WithInitialToken makes registration ask for an initial access token (RFC 7591
+// section 3), as Tuwunel does with oidc_registration_access_token set. MAS and
+// Continuwuity have nothing of the kind, and ignore it.
+func WithInitialToken(token string) Option { return func(c *config) { c.initialToken = token } }
 
 // WithStrictRotation makes the server end the session when a consumed refresh
 // token comes again, as RFC 9700 section 4.14.2 advises and node-oidc-provider

@@ -115,7 +115,7 @@ const badCSRF = "the form is out of date (CSRF)"
 // linkPage is the verification URI (RFC 8628 section 3.3). The code in the query
 // of verification_uri_complete counts only where autofill is on.
 func (s *Server) linkPage(c *call) answer {
-	if code := c.URL.Query().Get("code"); s.conf.autofill && code != "" {
+	if code := c.URL.Query().Get(s.traits.complete); s.conf.autofill && code != "" {
 		return s.follow(c, code)
 	}
 	if !s.state.deviceGrant {
@@ -150,7 +150,7 @@ func (s *Server) consentPage(c *call) answer {
 	if refused != nil {
 		return *refused
 	}
-	if g.scope.judge(p) != nil {
+	if s.judge(g.scope, p) != nil {
 		return unexpected("could not render template")
 	}
 	if g.decision != pending {
@@ -215,7 +215,7 @@ func (s *Server) consenting(c *call) (*grant, *person, *answer) {
 // is kind to someone who tries things and changes nothing on the wire.
 func (s *Server) loginPage(c *call) answer {
 	if s.visitor(c) != nil {
-		return seeOther(afterLogin(c.URL.Query()))
+		return seeOther(s.afterLogin(c.URL.Query()))
 	}
 	p := page{}
 	if alice := s.state.people["alice"]; alice != nil {
@@ -237,15 +237,15 @@ func (s *Server) loginPost(c *call) answer {
 	}
 	cookie := s.cookie("session", randomString(32))
 	s.state.browsers[cookie.Value] = p
-	a := seeOther(afterLogin(c.URL.Query()))
+	a := seeOther(s.afterLogin(c.URL.Query()))
 	a.header.Set("Set-Cookie", cookie.String())
 	return a
 }
 
 // afterLogin is where a person wanted to go; only ever a page of ours.
-func afterLogin(q url.Values) string {
+func (s *Server) afterLogin(q url.Values) string {
 	if q.Get("kind") == "continue_device_code_grant" {
 		return "/device/" + url.PathEscape(q.Get("id"))
 	}
-	return "/account/"
+	return "/" + s.traits.paths.account
 }

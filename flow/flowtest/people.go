@@ -18,6 +18,7 @@ var (
 	ErrPolicy    = errors.New("refused by the policy")
 	ErrLocked    = errors.New("the person is locked")
 	ErrDeviceOff = errors.New("the device authorization grant is off")
+	ErrNoDenial  = errors.New("the page has no button to refuse")
 )
 
 type person struct {
@@ -56,7 +57,8 @@ func (s *Server) sortedPeople() []*person {
 // hears nothing of a failure, it goes on waiting.
 func (s *Server) Approve(userCode, user string) error { return s.decide(userCode, user, approved) }
 
-// Reject is a person refusing the device with this code.
+// Reject is a person refusing the device with this code. At Continuwuity nobody
+// can: ErrNoDenial.
 func (s *Server) Reject(userCode, user string) error { return s.decide(userCode, user, rejected) }
 
 func (s *Server) decide(userCode, user string, d decision) error {
@@ -72,16 +74,26 @@ func (s *Server) decide(userCode, user string, d decision) error {
 	return s.settle(g, p, d)
 }
 
+// judge is nil if a person may grant a scope.
+func (s *Server) judge(sc scope, p *person) error {
+	if s.traits.policy == nil {
+		return nil
+	}
+	return s.traits.policy(sc, p)
+}
+
 // settle is the decision of a person about a grant, however it was reached.
 func (s *Server) settle(g *grant, p *person, d decision) error {
-	refused := g.scope.judge(p)
+	refused := s.judge(g.scope, p)
 	switch {
 	case !s.state.deviceGrant:
 		return ErrDeviceOff
 	case p.locked:
 		return fmt.Errorf("user %s: %w", p.name, ErrLocked)
-	case g.expired(s.now()):
+	case g.expired(s.now()) && !s.traits.lateApproval:
 		return fmt.Errorf("code %s: %w", g.userCode, ErrExpired)
+	case d == rejected && s.traits.noDenial:
+		return ErrNoDenial
 	case refused != nil:
 		return refused
 	case g.decision != pending:

@@ -62,7 +62,7 @@ func (s *Server) registered(m map[string]any) *client {
 		return known
 	}
 	now := s.now()
-	cl := &client{id: newULID(now), issued: now.Unix(), method: method, metadata: m}
+	cl := &client{id: s.traits.clientID(hash, now), issued: now.Unix(), method: method, metadata: m}
 	for _, g := range grantTypes(m) {
 		if slices.Contains([]string{grantCode, grantRefresh, grantCredentials, grantDeviceCode}, g) &&
 			(g != grantDeviceCode || s.state.deviceGrant) {

@@ -18,24 +18,36 @@ const everyOrigin = "*"
 
 // table says who answers where. What is missing is answered as unknown.
 func (s *Server) table() map[side][]route {
-	if s.conf.legacy {
+	switch {
+	case s.conf.legacy:
 		return map[side][]route{homeserver: s.legacyRoutes()}
+	case s.traits.oneOrigin:
+		return map[side][]route{homeserver: slices.Concat(s.homeserverRoutes(s.discovery), s.oauthRoutes(), s.pageRoutes(),
+			[]route{{"GET", "/_matrix/client/v3/login", Login, s.legacyFlows}})}
 	}
-	return map[side][]route{homeserver: s.homeserverRoutes(), authServer: s.authRoutes()}
+	return map[side][]route{
+		homeserver: slices.Concat(s.homeserverRoutes(s.authMetadata), s.synapseRoutes()),
+		authServer: slices.Concat(s.oauthRoutes(), s.masRoutes(), s.pageRoutes()),
+	}
 }
 
-func (s *Server) homeserverRoutes() []route {
+func (s *Server) homeserverRoutes(metadata func(*call) answer) []route {
 	const v3, unstable = "/_matrix/client/v3", "/_matrix/client/unstable/org.matrix.msc2965"
 	return []route{
 		{"GET", "/.well-known/matrix/client", WellKnown, s.wellKnown},
-		{"GET", "/_matrix/client/v1/auth_metadata", Metadata, s.authMetadata},
-		{"GET", unstable + "/auth_metadata", Metadata, s.authMetadata},
+		{"GET", "/_matrix/client/v1/auth_metadata", Metadata, metadata},
+		{"GET", unstable + "/auth_metadata", Metadata, metadata},
 		{"GET", "/_matrix/client/versions", Versions, s.versions},
 		{"GET", v3 + "/account/whoami", WhoAmI, s.whoami},
 		{"GET", v3 + "/devices", Devices, s.listDevices},
 		{"GET", v3 + "/devices/{}", Devices, s.getDevice},
 		{"PUT", v3 + "/devices/{}", Devices, s.renameDevice},
-		{"DELETE", v3 + "/devices/{}", Devices, s.unrecognized}, // devices end at MAS
+	}
+}
+
+func (s *Server) synapseRoutes() []route {
+	return []route{
+		{"DELETE", "/_matrix/client/v3/devices/{}", Devices, s.unrecognized}, // devices end at MAS
 		{"GET", "/_synapse/admin/v2/users", AdminAPI, s.synapseUsers},
 	}
 }
@@ -51,31 +63,52 @@ func (s *Server) legacyRoutes() []route {
 	}
 }
 
-func (s *Server) authRoutes() []route {
+// oauthRoutes are the endpoints that the metadata name.
+func (s *Server) oauthRoutes() []route {
+	t := s.traits
+	at := func(handle func(*Server, *call) answer) func(*call) answer {
+		return func(c *call) answer { return handle(s, c) }
+	}
+	routes := []route{
+		{"GET", "/.well-known/openid-configuration", Discovery, s.discovery},
+		{"GET", "/" + t.paths.keys, Keys, s.keys},
+		{"POST", "/" + t.paths.register, Register, at(t.register)},
+		{"POST", "/" + t.paths.device, Device, at(t.device)},
+		{"POST", "/" + t.paths.token, Token, at(t.token)},
+		{"POST", "/" + t.paths.revoke, Revoke, at(t.revoke)},
+	}
+	if t.userinfo != nil {
+		routes = append(routes, route{"GET", "/" + t.paths.userinfo, UserInfo, at(t.userinfo)},
+			route{"POST", "/" + t.paths.userinfo, UserInfo, at(t.userinfo)})
+	}
+	return routes
+}
+
+func (s *Server) masRoutes() []route {
 	const v3 = "/_matrix/client/v3"
 	return []route{
-		{"GET", "/.well-known/openid-configuration", Discovery, s.discovery},
-		{"GET", "/oauth2/keys.json", Keys, s.keys},
-		{"POST", "/oauth2/registration", Register, s.register},
-		{"POST", "/oauth2/device", Device, s.deviceAuthorization},
-		{"POST", "/oauth2/token", Token, s.token},
-		{"POST", "/oauth2/revoke", Revoke, s.revoke},
 		{"POST", "/oauth2/introspect", Introspect, s.introspect},
-		{"GET", "/oauth2/userinfo", UserInfo, s.userinfo},
-		{"POST", "/oauth2/userinfo", UserInfo, s.userinfo},
 		{"GET", "/api/admin/v1/users", AdminAPI, s.masUsers},
 		{"GET", v3 + "/login", Login, s.compatFlows},
 		{"POST", v3 + "/login", Login, s.compatLogin},
 		{"POST", v3 + "/refresh", Login, s.compatRefresh},
 		{"POST", v3 + "/logout", Login, s.compatLogout},
-		{"GET", "/link", Page, s.linkPage},
-		{"POST", "/link", Page, s.linkPost},
+	}
+}
+
+// pageRoutes are what people see. Only the page that the code is typed into lies
+// where the real server has it; their look is MAS's for all.
+func (s *Server) pageRoutes() []route {
+	verify, account := "/"+s.traits.paths.verify, "/"+s.traits.paths.account
+	return []route{
+		{"GET", verify, Page, s.linkPage},
+		{"POST", verify, Page, s.linkPost},
 		{"GET", "/device/{}", Page, s.consentPage},
 		{"POST", "/device/{}", Page, s.consentPost},
 		{"GET", "/login", Page, s.loginPage},
 		{"POST", "/login", Page, s.loginPost},
-		{"GET", "/account/", Page, s.accountPage},
-		{"POST", "/account/", Page, s.accountPost},
+		{"GET", account, Page, s.accountPage},
+		{"POST", account, Page, s.accountPost},
 	}
 }
 

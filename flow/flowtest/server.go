@@ -20,7 +20,7 @@ type Server struct {
 	URL string
 
 	// Issuer is the authorization server's issuer. It ends in a slash, as
-	// MAS's issuers do. Empty for a server made WithLegacyOnly.
+	// those of Matrix servers do. Empty for a server made WithLegacyOnly.
 	Issuer string
 
 	// ServerName is the part of user IDs after the colon.
@@ -31,6 +31,7 @@ type Server struct {
 	Secret string
 
 	conf   config
+	traits traits
 	routes map[side][]route
 	net    network
 	pages  func() *template.Template
@@ -52,6 +53,7 @@ type state struct {
 	sessions    []*session
 	access      map[string]*accessToken
 	refresh     map[string]*refreshToken
+	bucket      bucket             // of Tuwunel's device endpoint
 	browsers    map[string]*person // who is logged in, by session cookie
 	memory      map[string]remembered
 	metadata    []byte // the homeserver's copy, fetched once
@@ -74,7 +76,11 @@ const (
 func New(opts ...Option) *Server {
 	s := newServer(opts)
 	s.URL = "https://hs." + s.ServerName
-	if !s.conf.legacy {
+	switch {
+	case s.conf.legacy:
+	case s.traits.oneOrigin:
+		s.Issuer = s.URL + "/"
+	default:
 		s.Issuer = "https://auth." + s.ServerName + "/"
 	}
 	s.net = &memory{s}
@@ -103,7 +109,10 @@ func Listen(opts ...Option) (*Server, error) {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}
 	s.URL = baseURL(hs.Addr())
-	if s.conf.legacy {
+	if s.traits.oneOrigin && !s.conf.legacy {
+		s.Issuer = s.URL + "/"
+	}
+	if s.conf.legacy || s.traits.oneOrigin {
 		n.serve(s, homeserver, hs)
 		return s, nil
 	}
@@ -118,14 +127,12 @@ func Listen(opts ...Option) (*Server, error) {
 }
 
 func newServer(opts []Option) *Server {
-	conf := defaults()
-	for _, o := range opts {
-		o(&conf)
-	}
+	conf := configured(opts)
 	s := &Server{
 		ServerName: conf.serverName,
 		Secret:     randomString(32),
 		conf:       conf,
+		traits:     conf.personality.traits(),
 		pages:      sync.OnceValue(parsePages),
 		key:        sync.OnceValue(newSigningKey),
 		state: state{

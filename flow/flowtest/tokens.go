@@ -100,6 +100,7 @@ type refreshToken struct {
 	session *session
 	access  *accessToken
 	next    *refreshToken
+	spent   time.Time // when next came, where that matters
 	revoked bool
 }
 
@@ -113,19 +114,33 @@ type session struct {
 	scope  scope
 	agent  string // User-Agent of the token request: it names the device
 	ended  bool
+
+	current *refreshToken // the newest
 }
 
 // issue makes a pair of tokens, the refresh token only where it is wanted.
 func (s *Server) issue(se *session, withRefresh bool) (*accessToken, *refreshToken) {
 	now := s.now()
-	access := &accessToken{value: newToken(prefixAccess), session: se, issued: now, expires: now.Add(s.conf.tokenLifetime)}
+	accessValue, refreshValue := s.traits.tokens()
+	access := &accessToken{value: accessValue, session: se, issued: now, expires: now.Add(s.conf.tokenLifetime)}
 	s.state.access[access.value] = access
 	if !withRefresh {
 		return access, nil
 	}
-	refresh := &refreshToken{value: newToken(prefixRefresh), session: se, access: access}
+	refresh := &refreshToken{value: refreshValue, session: se, access: access}
 	s.state.refresh[refresh.value] = refresh
+	se.current = refresh
 	return access, refresh
+}
+
+// sessionOf is the living session of a person's device, nil if there is none.
+func (s *Server) sessionOf(p *person, deviceID string) *session {
+	for _, se := range s.state.sessions {
+		if !se.ended && se.person == p && se.scope.deviceID() == deviceID {
+			return se
+		}
+	}
+	return nil
 }
 
 // end ends a session. MAS deletes its device at the homeserver by a job, which
