@@ -40,7 +40,7 @@ func ParseAddress(raw string) (*url.URL, error) {
 		return nil, errors.New("holds a fragment")
 	case !goodHost(u.Hostname()):
 		return nil, errors.New("has a malformed host")
-	case !goodPort(u):
+	case strings.HasSuffix(u.Host, ":") || u.Port() != "" && !goodPort(u.Port()):
 		return nil, errors.New("has a malformed port")
 	case u.Scheme == "http" && !Loopback(u.Hostname()):
 		return nil, errors.New("is plain http outside of this machine")
@@ -66,12 +66,10 @@ func Loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-func goodPort(u *url.URL) bool {
-	if u.Port() == "" {
-		return !strings.HasSuffix(u.Host, ":")
-	}
-	n, err := strconv.ParseUint(u.Port(), 10, 16)
-	return err == nil && n > 0
+// goodPort keeps to one spelling of a number.
+func goodPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && port[0] != '0'
 }
 
 // goodHost accepts IP addresses and DNS names in their ASCII form.
@@ -79,24 +77,60 @@ func goodHost(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Zone() == ""
 	}
-	if host == "" || len(host) > 253 || strings.Contains(host, "..") || strings.HasPrefix(host, ".") {
+	if len(host) > 253 || endsInNumber(host) {
 		return false
 	}
-	for i := range len(host) {
-		c := host[i]
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && c != '-' && c != '.' && c != '_' {
+	for label := range strings.SplitSeq(strings.TrimSuffix(host, "."), ".") {
+		if !goodLabel(label) {
 			return false
 		}
 	}
 	return true
 }
 
-// sameOrigin compares scheme, host and port.
+// goodLabel refuses Punycode of nothing but ASCII too ("xn--a-"): some read it as
+// another name.
+func goodLabel(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && !(strings.HasSuffix(s, "-") && len(s) >= 4 && strings.EqualFold(s[:4], "xn--"))
+}
+
+// endsInNumber tells names that browsers and C libraries take for an IPv4 address
+// in an old spelling ("127.1", "0x7f000001"), and Go for a name (WHATWG URL
+// Standard, "ends-in-a-number checker").
+func endsInNumber(host string) bool {
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	last := labels[len(labels)-1]
+	if strings.Trim(last, "0123456789") == "" {
+		return true
+	}
+	last = strings.ToLower(last)
+	return strings.HasPrefix(last, "0x") && strings.Trim(last[2:], "0123456789abcdef") == ""
+}
+
+// sameOrigin compares scheme, host and port of two addresses that were checked
+// before.
 func sameOrigin(a, b string) bool {
 	u, err1 := url.Parse(a)
 	v, err2 := url.Parse(b)
-	return err1 == nil && err2 == nil && u.Scheme == v.Scheme && strings.EqualFold(u.Host, v.Host)
+	return err1 == nil && err2 == nil && u.Scheme == v.Scheme && strings.EqualFold(u.Hostname(), v.Hostname()) && port(u) == port(v)
+}
+
+// port is the one that a request goes to.
+func port(u *url.URL) string {
+	if p := u.Port(); p != "" {
+		return p
+	}
+	if u.Scheme == "http" {
+		return "80"
+	}
+	return "443"
 }
 
 // join puts a path behind a base with exactly one slash between them.

@@ -169,6 +169,8 @@ func TestRedact(t *testing.T) {
 		{"", secrets("x"), ""},
 		{"the token is abc.", secrets("abc"), "the token is [secret]."},
 		{"abcdef", secrets("abc", "abcdef"), "[secret]"},
+		{"xabcdefgh!", secrets("xa", "abcdefgh"), "[secret]!"},
+		{`t=a%2fb, "a\"b"`, secrets("a/b", `a"b`), `t=[secret], "[secret]"`},
 		{"t=a%2Bb%2F&t=a%2Bb%2F a+b%2F a+b/", secrets("a+b/"), "t=[secret]&t=[secret] [secret] [secret]"},
 		{"ab", secrets("a", "s"), "[secret]b"},
 	} {
@@ -177,8 +179,17 @@ func TestRedact(t *testing.T) {
 		}
 	}
 	// A hostile server chooses the text and the tokens.
-	if n := len(redact(strings.Repeat("a", bodyMax), secrets("a", "s", "e"))); n != bodyMax*len(masked) {
-		t.Errorf("%d bytes", n)
+	if got := repeat(strings.Repeat("a", bodyMax), secrets("a", "s", "e"), saidMax); got != masked {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+// Cleaning takes characters out, and what is left must not be a secret.
+func TestRepeatMasksWhatCleaningUncovers(t *testing.T) {
+	for _, said := range []string{"dev code", "dev\tcode", "dev  code", "dev\u200b\x1b code"} {
+		if got := repeat("it is "+said, []Secret{NewSecret("dev code")}, saidMax); got != "it is [secret]" {
+			t.Errorf("%q: %q", said, got)
+		}
 	}
 }
 

@@ -75,7 +75,7 @@ func splitName(name string) (host, problem string) {
 	}
 	host = name
 	if h, port, err := net.SplitHostPort(name); err == nil {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		if !goodPort(port) {
 			return "", "has a malformed port"
 		}
 		if host = h; strings.HasPrefix(name, "[") {

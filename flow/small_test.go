@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/oauth2"
@@ -212,25 +211,4 @@ func TestCleanDeviceName(t *testing.T) {
 			t.Errorf("%q: %q", in, got)
 		}
 	}
-}
-
-func FuzzClean(f *testing.F) {
-	for _, s := range []string{"plain", "\x1b[31mred", "a\u202eb", "x\ny", "\xff\xfe", "ㅤ⠀"} {
-		f.Add(s, 20)
-	}
-	f.Fuzz(func(t *testing.T, s string, max int) {
-		max = max & 0xff
-		c := Clean(s, max)
-		if Clean(c, max) != c {
-			t.Errorf("not idempotent: %q", c)
-		}
-		if n := len([]rune(c)); n > max {
-			t.Errorf("%d characters, at most %d allowed", n, max)
-		}
-		for _, r := range c {
-			if hidden(r) || unicode.IsControl(r) || r != ' ' && unicode.IsSpace(r) {
-				t.Errorf("%q came through", r)
-			}
-		}
-	})
 }

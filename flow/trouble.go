@@ -51,10 +51,10 @@ func reason(err error, secrets []Secret) string {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "broke the connection"
 	case errors.As(err, &op):
-		return "cannot be reached: " + Clean(redact(op.Err.Error(), secrets), 120)
+		return "cannot be reached: " + repeat(op.Err.Error(), secrets, 120)
 	}
 	text := strings.TrimPrefix(err.Error(), "net/http: HTTP/1.x transport connection broken: ")
-	return "gave no usable answer: " + Clean(redact(text, secrets), 120)
+	return "gave no usable answer: " + repeat(text, secrets, 120)
 }
 
 // tlsTrouble words what is wrong with the server's TLS, "" if nothing is.
@@ -74,7 +74,7 @@ func tlsTrouble(err error, secrets []Secret) string {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "has a certificate that has expired or is not valid yet, unless this machine's clock is wrong"
 	case errors.As(err, &cert):
-		return "has a certificate that does not hold: " + Clean(redact(cert.Err.Error(), secrets), 120)
+		return "has a certificate that does not hold: " + repeat(cert.Err.Error(), secrets, 120)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "does not speak TLS"
 	}
@@ -83,7 +83,7 @@ func tlsTrouble(err error, secrets []Secret) string {
 		return "does not speak TLS"
 	}
 	if _, what, ok := strings.Cut(err.Error(), "tls: "); ok {
-		return "does not agree on TLS: " + Clean(redact(what, secrets), 120)
+		return "does not agree on TLS: " + repeat(what, secrets, 120)
 	}
 	return ""
 }

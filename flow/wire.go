@@ -145,7 +145,7 @@ func (a *answer) readError() {
 }
 
 // quote makes something that the server said fit to be repeated.
-func (a answer) quote(s string, max int) string { return Clean(redact(s, a.secret), max) }
+func (a answer) quote(s string, max int) string { return repeat(s, a.secret, max) }
 
 // text is a JSON string's value, "" for anything else.
 func text(v jsontext.Value) string {
