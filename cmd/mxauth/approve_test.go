@@ -101,20 +101,26 @@ func attribute(tag, name string) string {
 // approveAtMAS goes through the pages of matrix-authentication-service.
 func (b browser) approveAtMAS(link, code, user, password string) {
 	b.t.Helper()
+	b.decideAtMAS(link, code, user, password, "consent")
+}
+
+// decideAtMAS is approveAtMAS with another action, which may be "reject".
+func (b browser) decideAtMAS(link, code, user, password, action string) {
+	b.t.Helper()
 	p := b.submit(b.get(link), `name="code"`, url.Values{"code": {code}})
 	if strings.Contains(p.body, `name="password"`) {
 		p = b.submit(p, `name="password"`, url.Values{"username": {user}, "password": {password}})
 	}
-	p = b.submit(p, `confirm_device`, url.Values{"action": {"consent"}, "confirm_device": {"on"}})
+	p = b.submit(p, `confirm_device`, url.Values{"action": {action}, "confirm_device": {"on"}})
 	if strings.Contains(p.body, `name="confirm_device"`) {
-		b.t.Fatalf("the server did not take the approval:\n%s", p.body)
+		b.t.Fatalf("the server did not take the decision:\n%s", p.body)
 	}
 }
 
 // approveAtProvider goes through the pages of node-oidc-provider.
 func (b browser) approveAtProvider(link, code, user string) {
 	b.t.Helper()
-	p := b.get(link + "?user_code=" + url.QueryEscape(code))
+	p := b.get(link + query("user_code", code))
 	for range 8 {
 		switch {
 		case strings.Contains(p.body, "Sign-in Success"):
@@ -127,3 +133,29 @@ func (b browser) approveAtProvider(link, code, user string) {
 	}
 	b.t.Fatalf("the provider did not take the approval:\n%s", p.body)
 }
+
+// denyAtProvider aborts where the code is shown once more.
+func (b browser) denyAtProvider(link, code string) {
+	b.t.Helper()
+	p := b.submit(b.get(link+query("user_code", code)), "<form", url.Values{})
+	p = b.submit(p, "op.deviceConfirmForm", url.Values{"abort": {"yes"}})
+	if !strings.Contains(p.body, "was interrupted") {
+		b.t.Fatalf("the provider did not take the refusal:\n%s", p.body)
+	}
+}
+
+// decideAtZitadel goes through the pages of zitadel's example provider, to the
+// action "allowed" or "denied".
+func (b browser) decideAtZitadel(link, code, user, password, action string) {
+	b.t.Helper()
+	p := b.submit(b.get(link+query("user_code", code)), `name="password"`, url.Values{"username": {user}, "password": {password}})
+	confirm, err := p.at.Parse("confirm" + query("action", action))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if p = b.get(confirm.String()); !strings.Contains(p.body, action) {
+		b.t.Fatalf("the provider did not take the decision:\n%s", p.body)
+	}
+}
+
+func query(name, value string) string { return "?" + url.Values{name: {value}}.Encode() }

@@ -2,72 +2,35 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mxauth/mxauth/flow/flowtest"
 	"github.com/mxauth/mxauth/keystore/keystoretest"
 )
 
-// A target is a server that the end-to-end suite runs against.
-type target struct {
-	args    []string // of login
-	approve func(event)
-	user    string // whose session it is; empty if not known before
-	matrix  bool
-}
-
-// TestEndToEnd runs one suite, login to logout, with the real binary against
-// every server and every store.
-func TestEndToEnd(t *testing.T) {
-	stores := map[string]func(*testing.T) box{
+// TestStores runs the real binary from login to logout with every store. What
+// servers make of it is in TestServers.
+func TestStores(t *testing.T) {
+	for store, start := range map[string]func(*testing.T) box{
 		"plaintext": func(t *testing.T) box { return newBox(t, "MXAUTH_STORE=plaintext") },
 		"file":      sealedBox,
 		"keyring":   func(t *testing.T) box { return newBox(t, keystoretest.StartSecretService(t)...) },
-	}
-	servers := map[string]func(*testing.T) target{
-		"flowtest": func(t *testing.T) target {
+	} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t)
-			return target{args: []string{s.URL}, user: "@alice:" + s.ServerName, matrix: true, approve: func(e event) {
-				newBrowser(t).approveAtMAS(e.URI, e.UserCode, "alice", "alice")
-			}}
-		},
-		"node-oidc-provider": func(t *testing.T) target {
-			issuer := startProvider(t)
-			return target{args: []string{"--issuer", issuer, "--name", "ci"}, user: "alice", approve: func(e event) {
-				newBrowser(t).approveAtProvider(e.URI, e.UserCode, "alice")
-			}}
-		},
-		"MXAUTH_E2E_SERVER": realServer,
-	}
-	for server, target := range servers {
-		for store, box := range stores {
-			t.Run(server+"/"+store, func(t *testing.T) {
-				t.Parallel()
-				endToEnd(t, box(t), target(t))
-			})
-		}
+			endToEnd(t, start(t), s)
+		})
 	}
 }
 
-// realServer takes the server of MXAUTH_E2E_SERVER, approved by HTTP as
-// matrix-authentication-service wants it.
-func realServer(t *testing.T) target {
-	server, user, password := os.Getenv("MXAUTH_E2E_SERVER"), os.Getenv("MXAUTH_E2E_USER"), os.Getenv("MXAUTH_E2E_PASSWORD")
-	if server == "" {
-		t.Skip("MXAUTH_E2E_SERVER names no server of yours")
-	}
-	return target{args: []string{server}, matrix: true, approve: func(e event) {
-		newBrowser(t).approveAtMAS(e.URI, e.UserCode, user, password)
-	}}
-}
-
-func endToEnd(t *testing.T, b box, to target) {
-	done, code := b.login(to.approve, to.args...)
-	if code != 0 || done.Event != "done" || to.user != "" && done.UserID != to.user {
-		t.Fatalf("login: exit %d, %+v", code, done)
+func endToEnd(t *testing.T, b box, s *flowtest.Server) {
+	done := b.loggedIn(s)
+	if done.UserID != "@alice:"+s.ServerName {
+		t.Fatalf("login: %+v", done)
 	}
 	first := b.must(0, "token")
 	if strings.Count(first.stdout, "\n") != 1 || first.stderr != "" {

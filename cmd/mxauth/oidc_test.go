@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // missing skips a test whose real part is not installed. In CI that is a failure.
@@ -18,9 +20,8 @@ func missing(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// startProvider runs node-oidc-provider on loopback and returns its issuer. The
-// provider ends with the pipe to its stdin.
-func startProvider(t *testing.T) string {
+// startProvider runs node-oidc-provider on loopback and returns its issuer.
+func startProvider(t *testing.T, env ...string) string {
 	t.Helper()
 	dir := filepath.Join("testdata", "oidc")
 	node, err := exec.LookPath("node")
@@ -32,6 +33,14 @@ func startProvider(t *testing.T) string {
 	}
 	cmd := exec.Command(node, "server.mjs")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	return serve(t, 1, cmd)[0]
+}
+
+// serve starts a server that prints its addresses, a line each, and ends with the
+// pipe to its stdin.
+func serve(t *testing.T, addresses int, cmd *exec.Cmd) []string {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -40,23 +49,31 @@ func startProvider(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = stdin.Close() // ends the provider
+		_ = stdin.Close() // ends the server
 		_ = cmd.Wait()
 	})
-	// Its warnings go the same way as the issuer.
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+	guard := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() })
+	defer guard.Stop()
+	var found []string
+	for lines := bufio.NewScanner(stdout); lines.Scan(); { // warnings go the same way
 		if line := lines.Text(); strings.HasPrefix(line, "http://127.0.0.1:") {
+			found = append(found, line)
+		}
+		if len(found) == addresses {
 			go func() {
-				for lines.Scan() { // else a full pipe would stop the provider
+				for lines.Scan() { // else a full pipe would stop the server
 				}
 			}()
-			return line
+			return found
 		}
 	}
-	t.Fatal("the provider ended before it was ready")
-	return ""
+	_ = cmd.Wait()
+	t.Fatalf("%s ended before it was ready: %s", cmd.Path, errs.String())
+	return nil
 }

@@ -11,7 +11,10 @@ server.listen(0, '127.0.0.1', () => {
     scopes: ['openid', 'offline_access', 'email'],
     cookies: { keys: ['only-for-tests'] },
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-    ttl: { AccessToken: Number(process.env.ACCESS_TTL || 300) },
+    ttl: {
+      AccessToken: Number(process.env.ACCESS_TTL || 300),
+      DeviceCode: Number(process.env.CODE_TTL || 600),
+    },
     features: {
       deviceFlow: { enabled: true },
       revocation: { enabled: true },
