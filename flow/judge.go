@@ -55,6 +55,7 @@ const (
 //	invalid_client, unauthorized_client clientDead  clientDead  clientDead  clientDead
 //	server_error, temporarily_…         temporary   temporary   temporary   temporary
 //	invalid_request and its like        unknown     unknown     unknown     unknown
+//	another code, 408, 425, 429, 5xx    temporary   temporary   temporary   temporary
 //	another code, prose, an object      unknown     temporary   unknown     unknown
 //	no code: 408, 425, 429, 5xx         temporary   temporary   temporary   temporary
 //	no code: other 4xx, not JSON        temporary   temporary   temporary   unknown
@@ -73,7 +74,7 @@ func judge(a answer) verdict {
 		}
 		return temporary
 	case a.code != "":
-		return judgeCode(a.op, a.code)
+		return judgeCode(a.op, a.code, a.status)
 	case passing(a.status):
 		return temporary
 	case a.oddError:
@@ -86,7 +87,7 @@ func judge(a answer) verdict {
 	return temporary
 }
 
-func judgeCode(op operation, code string) verdict {
+func judgeCode(op operation, code string, status int) verdict {
 	switch code {
 	case "authorization_pending":
 		return onPoll(op, pending)
@@ -110,6 +111,9 @@ func judgeCode(op operation, code string) verdict {
 		return temporary
 	case "invalid_request", "invalid_scope", "unsupported_grant_type":
 		return unknown
+	}
+	if passing(status) { // Keycloak says unknown_error with 500
+		return temporary
 	}
 	return orTemporary(op, unknown)
 }
