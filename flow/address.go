@@ -88,17 +88,18 @@ func goodHost(host string) bool {
 	return true
 }
 
-// goodLabel refuses Punycode of nothing but ASCII too ("xn--a-"): some read it as
+// goodLabel is letters, digits, underscores and, but for its ends, hyphens. One at
+// the end would be Punycode of nothing but ASCII ("xn--a-"), which some read as
 // another name.
 func goodLabel(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && c != '-' && c != '_' {
+		if !letter && c != '_' && (c != '-' || i == 0 || i == len(s)-1) {
 			return false
 		}
 	}
-	return s != "" && !(strings.HasSuffix(s, "-") && len(s) >= 4 && strings.EqualFold(s[:4], "xn--"))
+	return s != ""
 }
 
 // endsInNumber tells names that browsers and C libraries take for an IPv4 address

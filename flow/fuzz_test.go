@@ -168,6 +168,10 @@ func FuzzParseAddress(f *testing.F) {
 // agrees compares our reading with that of a second parser.
 func agrees(t *testing.T, s string, u *url.URL) {
 	t.Helper()
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ".")
+	if last := labels[len(labels)-1]; strings.HasPrefix(last, "0-") || strings.HasPrefix(last, "0x-") {
+		return // the other parser takes "0-0" for the number -0, which the standard does not
+	}
 	w, err := whatwg.Parse(s)
 	if err != nil {
 		if !strings.Contains(strings.ToLower(s), "xn--") { // bad Punycode is looked up by nobody

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"image"
+	"image/color"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,19 +132,62 @@ func TestResizeStorm(t *testing.T) {
 	})
 }
 
+// FuzzQR: whatever can be shown and fits is read back as it was, in both ways of
+// drawing; what cannot is refused before anything is drawn.
 func FuzzQR(f *testing.F) {
-	f.Add("https://account.matrix.org/link")
-	f.Add("")
-	f.Add("\x00\xff")
-	f.Add(address(2953))
+	for _, s := range []string{"https://account.matrix.org/link", "", "\x00\xff", address(2953), "0123456789", "HTTPS://A.B/C", "a%20b\\;:{}|~"} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
+		_ = presentable(flow.Code{UserCode: text, VerificationURI: text, Expiry: time.Time{}})
 		q, err := newQR(text)
 		if err != nil {
 			return
 		}
-		for _, halves := range []bool{true, false} {
-			q.lines(zoneWide, halves)
+		halves, full := modules(q.lines(zoneWide, true)), modules(q.lines(zoneWide, false))
+		if !drawable(text) {
+			return
 		}
-		_ = presentable(flow.Code{UserCode: text, VerificationURI: text, Expiry: time.Time{}})
+		for _, m := range [][][]bool{halves, full} {
+			if got, err := scan(drawn(m)); err != nil || got != text {
+				t.Errorf("%q is read as %q, %v", text, got, err)
+			}
+		}
 	})
+}
+
+// modules reads lines of a QR code: true is white.
+func modules(lines []line) [][]bool {
+	var rows [][]bool
+	for _, l := range lines {
+		var upper, lower []bool
+		for _, s := range l {
+			for i, c := range []rune(s.text) {
+				switch {
+				case s.look == symbol:
+					upper, lower = append(upper, c == '█' || c == '▀'), append(lower, c == '█' || c == '▄')
+				case i%2 == 0:
+					upper = append(upper, s.look == white)
+				}
+			}
+		}
+		rows = append(rows, upper)
+		if lower != nil {
+			rows = append(rows, lower)
+		}
+	}
+	return rows
+}
+
+// drawn is a picture of modules, four pixels each.
+func drawn(rows [][]bool) image.Image {
+	img := image.NewGray(image.Rect(0, 0, 4*len(rows[0]), 4*len(rows)))
+	for y := range img.Rect.Dy() {
+		for x := range img.Rect.Dx() {
+			if rows[y/4][x/4] {
+				img.SetGray(x, y, color.Gray{Y: 255})
+			}
+		}
+	}
+	return img
 }
