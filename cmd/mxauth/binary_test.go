@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,18 +36,31 @@ func TestMain(m *testing.M) {
 }
 
 // A box is a machine of its own for the binary: a home, a state directory, and
-// nothing else in the environment.
+// nothing else in the environment. What comes out of it is searched for secrets.
 type box struct {
-	t   *testing.T
-	env []string
-	dir string
+	t       *testing.T
+	env     []string
+	dir     string
+	watcher *watcher
 }
 
 func newBox(t *testing.T, env ...string) box {
 	t.Helper()
+	b := unwatchedBox(t, env...)
+	t.Cleanup(func() {
+		for _, l := range b.leaks() {
+			t.Error(l)
+		}
+	})
+	return b
+}
+
+// unwatchedBox is a box of a test that looks for leaks by itself.
+func unwatchedBox(t *testing.T, env ...string) box {
+	t.Helper()
 	dir := t.TempDir()
 	base := []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + dir, "LANG=C.UTF-8", "MXAUTH_STATE_DIR=" + filepath.Join(dir, "state")}
-	return box{t: t, env: append(base, env...), dir: dir}
+	return box{t: t, env: append(base, env...), dir: dir, watcher: &watcher{}}
 }
 
 // sealedBox is a box whose sessions lie in sealed files with a key file.
@@ -66,7 +80,9 @@ func (b box) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(b.t.Context(), binary, args...)
 	cmd.Env = b.env
 	cmd.Dir = b.dir
-	return cmd
+	cmd.Stderr = &bytes.Buffer{} // to be searched, where the test does not read it
+	cmd.WaitDelay = time.Minute
+	return b.watch(cmd)
 }
 
 // run runs the binary to its end.
@@ -80,6 +96,7 @@ func (b box) run(args ...string) result {
 	if err != nil && !errors.As(err, &exit) {
 		b.t.Fatal(err)
 	}
+	b.left()
 	r := result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 	if r.code != 0 && r.stdout != "" && !strings.Contains(strings.Join(args, " "), "json") && args[0] != "doctor" {
 		b.t.Errorf("mxauth %s: exit %d and yet stdout is not empty", args[0], r.code)
@@ -127,7 +144,8 @@ func (b box) login(approve func(event), args ...string) (event, int) {
 	guard := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }) // it may be over already
 	defer guard.Stop()
 	var last event
-	lines := bufio.NewScanner(pipe)
+	var read strings.Builder
+	lines := bufio.NewScanner(io.TeeReader(pipe, &read))
 	for lines.Scan() {
 		last = event{}
 		if err := json.Unmarshal(lines.Bytes(), &last); err != nil {
@@ -138,6 +156,8 @@ func (b box) login(approve func(event), args ...string) (event, int) {
 		}
 	}
 	err = cmd.Wait()
+	b.saw(cmd.Args, read.String(), "")
+	b.left()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		b.t.Fatal(err)

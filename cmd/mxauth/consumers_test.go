@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,11 +63,14 @@ func typedLine(t *testing.T, b box, needs, line string, env ...string) string {
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 	cmd.Dir = b.dir
 	cmd.Env = append(append(b.env, env...), "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
-	out, err := cmd.CombinedOutput()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := b.watch(cmd).Run()
+	b.left()
 	if err != nil {
-		t.Fatalf("%v: %.600s", err, out)
+		t.Fatalf("%v: %.600s", err, out.String())
 	}
-	return string(out)
+	return out.String()
 }
 
 func curlWithHeader(t *testing.T, b box, s *flowtest.Server) string {

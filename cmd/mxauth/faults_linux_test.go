@@ -124,6 +124,7 @@ func (k *killing) needs(wrapper string) {
 func (k *killing) finish(cmd *exec.Cmd) result {
 	k.t.Helper()
 	cmd.Env, cmd.Dir = k.env, k.dir
+	k.watch(cmd)
 	var out, errs bytes.Buffer
 	if cmd.Stdout == nil {
 		cmd.Stdout = &out
@@ -135,6 +136,7 @@ func (k *killing) finish(cmd *exec.Cmd) result {
 	if err != nil && !errors.As(err, &exit) {
 		k.t.Fatal(err)
 	}
+	k.left()
 	return result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
@@ -243,7 +245,7 @@ var diskFaults = []fault{
 // token is printed.
 func orderOfRefresh(k *killing) {
 	k.expired(k.s)
-	log := filepath.Join(k.dir, "trace")
+	log := filepath.Join(k.t.TempDir(), "trace")
 	r := k.under([]string{"strace", "-f", "-qq", "-y", "-s", "2000", "-o", log, "-e", "trace=write,pwrite64,fsync,rename,renameat,renameat2,flock"}, "token")
 	if r.code != 0 {
 		k.t.Fatalf("exit %d: %s", r.code, r.stderr)

@@ -62,7 +62,7 @@ var placeFaults = []fault{
 		k.expired(k.s)
 		key := filepath.Join(k.dir, "key")
 		right := k.read(key)
-		if err := os.Rename(key, key+".right"); err != nil {
+		if err := os.Rename(key, filepath.Join(k.t.TempDir(), "right")); err != nil {
 			k.t.Fatal(err)
 		}
 		k.fails(7, k.run("token"))

@@ -59,7 +59,9 @@ func (b box) follow(args ...string) *stream {
 	}
 	guard := time.AfterFunc(2*time.Minute, func() { _ = s.cmd.Process.Kill() }) // it may be over already
 	b.t.Cleanup(func() { guard.Stop(); _ = s.cmd.Process.Kill() })
-	s.lines = bufio.NewScanner(s.out)
+	var read said
+	s.lines = bufio.NewScanner(io.TeeReader(s.out, &read))
+	b.t.Cleanup(func() { b.saw(s.cmd.Args, read.String(), "") })
 	return s
 }
 

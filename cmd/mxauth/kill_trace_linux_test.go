@@ -23,7 +23,8 @@ type trace struct {
 // thread anew, and Go moves its work between threads.
 func (b box) killedAt(n int, args ...string) trace {
 	b.t.Helper()
-	out, errs := b.file("stdout"), b.file("stderr")
+	dir := b.t.TempDir()
+	out, errs := b.file(filepath.Join(dir, "stdout")), b.file(filepath.Join(dir, "stderr"))
 	done := make(chan trace)
 	go func() {
 		runtime.LockOSThread() // a tracer is a thread
@@ -32,12 +33,14 @@ func (b box) killedAt(n int, args ...string) trace {
 	}()
 	t := <-done
 	t.stdout, t.stderr = content(b.t, out), content(b.t, errs)
+	b.saw(append([]string{binary}, args...), t.stdout, t.stderr)
+	b.left()
 	return t
 }
 
-func (b box) file(name string) *os.File {
+func (b box) file(path string) *os.File {
 	b.t.Helper()
-	f, err := os.Create(filepath.Join(b.dir, name))
+	f, err := os.Create(path)
 	if err != nil {
 		b.t.Fatal(err)
 	}

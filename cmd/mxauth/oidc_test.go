@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,10 @@ func serve(t *testing.T, addresses int, cmd *exec.Cmd) []string {
 		if len(found) == addresses {
 			go func() {
 				for lines.Scan() { // else a full pipe would stop the server
+					var name, value string
+					if n, _ := fmt.Sscanf(lines.Text(), "secret %s %s", &name, &value); n == 2 { // its warnings are none
+						canaries.add(name, value)
+					}
 				}
 			}()
 			return found

@@ -22,6 +22,11 @@ type pane struct {
 // openPane runs the binary in a terminal and tells its exit code there.
 func openPane(t *testing.T, b box, args ...string) pane {
 	t.Helper()
+	return openPaneOf(t, b, binary, args...)
+}
+
+func openPaneOf(t *testing.T, b box, program string, args ...string) pane {
+	t.Helper()
 	tmux, err := exec.LookPath("tmux")
 	if err != nil {
 		missing(t, "tmux is not installed, so there is no terminal to look at")
@@ -31,14 +36,20 @@ func openPane(t *testing.T, b box, args ...string) pane {
 	for _, v := range append(b.env, "TERM=tmux-256color") {
 		line += " " + shellQuote(v)
 	}
-	for _, a := range append([]string{binary}, args...) {
+	for _, a := range append([]string{program}, args...) {
 		line += " " + shellQuote(a)
 	}
 	p.do("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", line+`; echo "[exit $?]"; exec sleep 600`)
 	p.do("set", "-g", "status", "off")
 	p.do("resize-window", "-x", "80", "-y", "24")
-	t.Cleanup(func() { p.do("kill-server") })
+	t.Cleanup(func() { p.show(b); p.do("kill-server") })
 	return p
+}
+
+// show has what stands in the terminal searched for secrets.
+func (p pane) show(b box) {
+	p.t.Helper()
+	b.sawScreen(p.do("capture-pane", "-p", "-J", "-S", "-"), p.do("display-message", "-p", "#{pane_title}"))
 }
 
 func (p pane) do(args ...string) string {

@@ -11,7 +11,8 @@ import (
 func startServer(t *testing.T, options ...flowtest.Option) *flowtest.Server {
 	t.Helper()
 	s := flowtest.NewServer(append([]flowtest.Option{flowtest.WithInterval(1e9)}, options...)...)
-	t.Cleanup(s.Close)
+	canaries.watch(s)
+	t.Cleanup(func() { s.Close(); canaries.leave(s) })
 	return s
 }
 

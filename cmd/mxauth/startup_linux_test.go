@@ -51,7 +51,7 @@ func TestTokenStartsNothing(t *testing.T) {
 	b.loggedIn(s)
 	token := b.must(0, "token").stdout
 	control, terminal := openTerminal(t)
-	trace := filepath.Join(b.dir, "trace")
+	trace := filepath.Join(t.TempDir(), "trace")
 	cmd := exec.CommandContext(t.Context(), strace, "-f", "-qq", "-o", trace, "-e", "trace=execve,write,writev,ioctl,socket", binary, "token")
 	cmd.Env, cmd.Dir = b.env, b.dir
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = terminal, terminal, terminal

@@ -53,13 +53,17 @@ func (s *Server) exchange(sd side, r *http.Request) (answer, error) {
 		return answer{}, err
 	}
 	f.delay = max(f.delay, s.conf.latency)
-	return f.around(s, r.Context(), func() answer {
+	a, err := f.around(s, r.Context(), func() answer {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		a := rt.handle(c)
 		s.state.log[entry].Status = a.status
 		return a
 	})
+	if err == nil {
+		s.noteSecrets(a)
+	}
+	return a, err
 }
 
 func newCall(r *http.Request, body []byte) *call {

@@ -59,6 +59,7 @@ type state struct {
 	metadata    []byte // the homeserver's copy, fetched once
 	faults      map[Endpoint][]Fault
 	log         []Request
+	secrets     []Secret // that left
 }
 
 // side is one of the two servers in the box.

@@ -1,6 +1,7 @@
 // A certified OpenID provider on loopback, for the end-to-end tests. It prints
 // its issuer as the first line and serves until its stdin closes, so that it
-// cannot outlive the test that started it.
+// cannot outlive the test that started it. Then it prints every secret that it
+// gives out, so that the tests can look for them where they must not be.
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
@@ -21,6 +22,12 @@ server.listen(0, '127.0.0.1', () => {
       introspection: { enabled: true },
       registration: { enabled: true },
     },
+  });
+  provider.use(async (ctx, next) => {
+    await next();
+    for (const [name, value] of Object.entries(Object(ctx.body))) {
+      if (/_token$|_code$|_secret$/.test(name) && typeof value === 'string') console.log(`secret ${name} ${value}`);
+    }
   });
   server.on('request', provider.callback());
   console.log(issuer);
