@@ -22,6 +22,9 @@ const (
 // had here, real ones and flowtest's personalities alike, and holds what it sees
 // against the matrix in docs/servers.md. With -v it prints the matrix.
 func TestServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many logins of another process, which the race detector does not see")
+	}
 	m := readMatrix(t)
 	for _, row := range m.rows {
 		if !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == row }) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mxauth/mxauth/flow/flowtest"
 )
@@ -38,8 +39,14 @@ var contenders = []contender{
 	{"flowtest: MAS", personality()},
 	{"flowtest: MAS, autofill", personality(flowtest.WithAutofill())},
 	{"flowtest: strict rotation", personality(flowtest.WithStrictRotation())},
+	{"flowtest: Tuwunel", personality(flowtest.As(flowtest.Tuwunel))},
+	{"flowtest: Continuwuity", personality(flowtest.As(flowtest.Continuwuity))},
 	{"flowtest: no OAuth", func(t *testing.T) target {
 		return target{legacy: true, homeserver: startServer(t, flowtest.WithLegacyOnly()).URL}
+	}},
+	{"Synapse, flowtest as its MAS", func(t *testing.T) target { return startSynapseWithMAS(t).target() }},
+	{"Synapse, no OAuth", func(t *testing.T) target {
+		return target{legacy: true, homeserver: startSynapse(t, nil)}
 	}},
 	{"node-oidc-provider", nodeProvider},
 	{"zitadel/oidc", func(t *testing.T) target { return zitadel(t, 0) }},
@@ -63,6 +70,10 @@ func personality(options ...flowtest.Option) func(*testing.T) target {
 			}
 		}
 		to.hasty = &hasty
+		to.later = func() { s.Advance(20 * time.Second) } // Tuwunel takes 15 for a repetition
+		if s.Personality() == flowtest.Continuwuity {
+			to.deny = nil
+		}
 		return to
 	}
 }
