@@ -24,6 +24,7 @@ type doctorTarget struct {
 	address string // as discovery takes it
 	issuer  bool   // a plain issuer, no homeserver
 	pinned  string // the issuer that the sessions there were made with; empty if not known
+	home    string // the homeserver of those; empty if not known
 }
 
 // doctorTargets are the server that was named, or those of the sessions.
@@ -33,9 +34,12 @@ func doctorTargets(args []string, entries []keystore.Entry) []doctorTarget {
 	}
 	var all []doctorTarget
 	for _, e := range entries {
-		t := doctorTarget{address: e.Homeserver, pinned: e.Issuer}
-		if e.Homeserver == "" {
+		t := doctorTarget{address: e.Server, pinned: e.Issuer, home: e.Homeserver}
+		switch {
+		case e.Homeserver == "":
 			t.address, t.issuer = e.Issuer, true
+		case strings.HasPrefix(e.Homeserver, "http:"): // on this machine
+			t.address = "http://" + e.Server
 		}
 		if !e.Pending && t.address != "" && !slices.Contains(all, t) {
 			all = append(all, t)
@@ -74,15 +78,26 @@ func (a *app) checkServer(ctx context.Context, t doctorTarget, entries []keystor
 		found = "homeserver " + s.Homeserver + ", " + found
 	}
 	server := check{Name: "server " + name, OK: true, Found: found}
-	if t.pinned != "" && s.Issuer != t.pinned {
-		err := &flow.Error{Kind: flow.KindInvalid, Op: "trust the server", Host: s.Name, Problem: "it names the issuer " + s.Issuer + ", the sessions here were made at " + t.pinned}
-		server = a.failed("server "+name, err, "They go on with the old one. If you expected the change, log in again.")
+	if problem := t.moved(s); problem != "" {
+		err := &flow.Error{Kind: flow.KindInvalid, Op: "trust the server", Host: s.Name, Problem: problem}
+		server = a.failed("server "+name, err, "They go on with the old one, and nothing was sent to the new. If you expected the change, log in again.")
 	}
 	device := check{Name: "device login at " + name, OK: true, Found: "offered"}
 	if err := s.CheckDeviceLogin(false); err != nil {
 		device = a.failed(device.Name, err, discoveryAdvice(err))
 	}
 	return append([]check{server, device, checkScopes(name, s, entries)}, dates.check(name)...)
+}
+
+// moved says what a server names today instead of what its sessions are pinned to.
+func (t doctorTarget) moved(s flow.Server) string {
+	switch {
+	case t.pinned != "" && s.Issuer != t.pinned:
+		return "it names the issuer " + s.Issuer + ", the sessions here were made at " + t.pinned
+	case t.home != "" && s.Homeserver != t.home:
+		return "it names the homeserver " + s.Homeserver + ", the sessions here were made at " + t.home
+	}
+	return ""
 }
 
 // discoveryAdvice says what can be done about a server.

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -27,6 +28,7 @@ func (a *attempt) keep(slot keystore.Entry, s flow.Session) (flow.Event, error) 
 		return flow.Event{}, errors.Join(err, a.undo(ctx, slot))
 	}
 	a.compareScopes(s)
+	a.tellIdle(s)
 	name := a.Name
 	if name == "" {
 		name = who.UserID
@@ -51,6 +53,23 @@ func (a *attempt) compareScopes(s flow.Session) {
 	if len(more) > 0 {
 		a.warn("The server added to what was asked for: %s", flow.Clean(strings.Join(more, " "), 200))
 	}
+}
+
+// tellIdle warns of a session that dies when it is left alone, where the server
+// says so.
+func (a *attempt) tellIdle(s flow.Session) {
+	if s.RefreshLife == 0 {
+		return
+	}
+	life := fmt.Sprintf("%.0f minutes", s.RefreshLife.Minutes())
+	if s.RefreshLife >= 48*time.Hour {
+		life = fmt.Sprintf("%.0f days", s.RefreshLife.Hours()/24)
+	}
+	text := "The server ends this session when it was not used for " + life + ": let a timer run mxauth refresh"
+	if s.Server.OfflineAccess && !s.HasScope("offline_access") {
+		text += ", or log in with --scope offline_access beside the others"
+	}
+	a.warn("%s.", text)
 }
 
 // identify asks whose session it is. A homeserver that cannot say so just after
@@ -119,7 +138,7 @@ func (a *attempt) name(ctx context.Context, slot keystore.Entry, name, user stri
 // differs says why a login may not take the place of a session.
 func (a *attempt) differs(old, now keystore.Entry, user string) error {
 	switch {
-	case old.Issuer != now.Issuer:
+	case old.Issuer != now.Issuer && !moved(old, now, user):
 		return exit.Usagef("the session %s is for %s, this login was at %s; it was undone, the old one is kept. Choose another --name", old.Name, old.Server, now.Server)
 	case old.UserID != "" && user != "" && old.UserID != user:
 		return exit.Usagef("the session %s belongs to %s, this login was approved by %s; it was undone, the old one is kept", old.Name, old.UserID, user)
@@ -127,6 +146,12 @@ func (a *attempt) differs(old, now keystore.Entry, user string) error {
 		return exit.Usagef("there is a session %s with another scope; this login was undone. Give it a --name of its own", old.Name)
 	}
 	return nil
+}
+
+// moved reports whether a homeserver's account is the same although another issuer
+// answers for it now: the server's name, which is part of the user ID, says so.
+func moved(old, now keystore.Entry, user string) bool {
+	return old.Homeserver != "" && now.Homeserver != "" && old.Server == now.Server && user != "" && old.UserID == user
 }
 
 // endFormer revokes the session that was replaced, and says what that means. A
