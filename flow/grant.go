@@ -17,7 +17,7 @@ func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Sess
 		err = ans.fail(KindInvalid, ans.host+" gave no refresh token, so the login would die with its first access token")
 	case t.Scope != nil && *t.Scope != "":
 		s = s.granted(*t.Scope)
-		if more, _ := CompareScopes(p.code.Scope, s.Scope); len(more) > 0 && p.server.Matrix() {
+		if more := p.more(s); len(more) > 0 && p.server.Matrix() {
 			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+ans.quote(more[0], 120))
 		}
 	}
@@ -25,7 +25,20 @@ func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Sess
 		return Session{}, p.agent.discard(ctx, s, ans, err)
 	}
 	s.AccessToken, s.RefreshToken, s.Expiry = NewSecret(t.AccessToken), NewSecret(t.RefreshToken), expiry
+	s.RefreshLife = t.refreshLife()
 	return s, nil
+}
+
+// more is what was granted beyond what was asked for. A device that the server
+// chose, because none was named, is not: it opens nothing (MSC2967; Tuwunel does
+// so, src/api/oidc/token.rs:245).
+func (p *poller) more(s Session) []string {
+	asked := p.code.Scope
+	if p.code.DeviceID == "" && s.DeviceID != "" {
+		asked += " " + ScopeDevice + s.DeviceID
+	}
+	more, _ := CompareScopes(asked, s.Scope)
+	return more
 }
 
 // discard revokes the tokens of an answer, if there are any, because of why. It

@@ -9,8 +9,9 @@ import (
 )
 
 // metadata is the document of RFC 8414 and OpenID Connect Discovery, as far as
-// it is used. Scopes and authentication methods are not read on purpose: MAS
-// lists no Matrix scope, Keycloak lists no public clients, and both grant them.
+// it is used. Authentication methods are not read on purpose, and of the scopes
+// only one: MAS lists no Matrix scope, Keycloak lists no public clients, and both
+// grant them.
 type metadata struct {
 	Issuer        string   `json:"issuer"`
 	Device        string   `json:"device_authorization_endpoint"`
@@ -21,6 +22,7 @@ type metadata struct {
 	Userinfo      string   `json:"userinfo_endpoint"`
 	Account       string   `json:"account_management_uri"`
 	Actions       []string `json:"account_management_actions_supported"`
+	Scopes        []string `json:"scopes_supported"`
 
 	from answer
 }
@@ -52,7 +54,8 @@ func (m metadata) server() (Server, error) {
 	actions := slices.DeleteFunc(m.Actions, func(s string) bool { return !printable(s, 100) })
 	return Server{Issuer: m.Issuer, Device: m.Device, Token: m.Token, Registration: m.Registration,
 		Revocation: m.Revocation, Authorization: m.Authorization, Userinfo: m.Userinfo,
-		Account: m.Account, Actions: actions}, nil
+		Account: m.Account, Actions: actions,
+		OfflineAccess: m.Scopes == nil || slices.Contains(m.Scopes, "offline_access")}, nil
 }
 
 // CheckDeviceLogin says what a server lacks for a login with a code:
@@ -63,7 +66,8 @@ func (s Server) CheckDeviceLogin(registered bool) error {
 	case s.Device == "":
 		e.Problem = e.Host + " does not offer device login (no device_authorization_endpoint); its administrator would have to turn the device code grant on"
 	case s.Registration == "" && !registered:
-		e.Problem = e.Host + " does not let programs register themselves (no registration_endpoint); its administrator would have to give out a client ID"
+		e.Problem = e.Host + " does not let programs register themselves (no registration_endpoint); that takes its administrator"
+		e.Err = &ClosedError{Host: e.Host}
 	default:
 		return nil
 	}
@@ -74,7 +78,7 @@ func (s Server) CheckDeviceLogin(registered bool) error {
 // instead. It is found with errors.As beside the *Error that wraps it.
 type LegacyError struct {
 	Host  string
-	Flows []string // of GET /_matrix/client/v3/login, cleaned; may be empty
+	Flows []string // of GET /_matrix/client/v3/login, "m.login.sso (Example ID)", cleaned; may be empty
 }
 
 // Error names the flows.
@@ -83,6 +87,33 @@ func (e *LegacyError) Error() string {
 		return e.Host + " offers no OAuth 2.0 login"
 	}
 	return e.Host + " offers only the older logins: " + strings.Join(e.Flows, ", ")
+}
+
+// A loginFlow is one way in of GET /_matrix/client/v3/login (Matrix
+// specification, "Login").
+type loginFlow struct {
+	Type      string `json:"type"`
+	Providers []struct {
+		Name string `json:"name"`
+	} `json:"identity_providers"` // of m.login.sso
+}
+
+// words is the flow's type, and the names of those who vouch for people there, six
+// at most.
+func (f loginFlow) words() string {
+	var names []string
+	for _, p := range f.Providers[:min(len(f.Providers), 6)] {
+		if name := Clean(p.Name, 40); name != "" {
+			names = append(names, name)
+		}
+	}
+	if len(f.Providers) > 6 {
+		names = append(names, "…")
+	}
+	if len(names) == 0 {
+		return Clean(f.Type, 60)
+	}
+	return Clean(f.Type, 60) + " (" + strings.Join(names, ", ") + ")"
 }
 
 // legacy asks a server without OAuth what it is.
@@ -95,14 +126,12 @@ func (a *Agent) legacy(ctx context.Context, base string) error {
 		return ans.statusError()
 	}
 	var doc struct {
-		Flows []struct {
-			Type string `json:"type"`
-		} `json:"flows"`
+		Flows []loginFlow `json:"flows"`
 	}
 	e := &LegacyError{Host: ans.host}
 	if ans.status == http.StatusOK && ans.decode(&doc) == nil {
 		for _, f := range doc.Flows[:min(len(doc.Flows), 10)] {
-			e.Flows = append(e.Flows, Clean(f.Type, 60))
+			e.Flows = append(e.Flows, f.words())
 		}
 	}
 	if len(e.Flows) == 0 && ans.errcode == "" {

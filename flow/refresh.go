@@ -79,6 +79,7 @@ func (a *Agent) refreshOnce(ctx context.Context, s Session) (Session, error) {
 	}
 	next := s
 	next.AccessToken, next.Issued, next.Expiry = NewSecret(t.AccessToken), asked.Round(0), expiry
+	next.RefreshLife = t.refreshLife()
 	if t.RefreshToken != "" { // RFC 6749 section 6: else the old one stays
 		next.RefreshToken = NewSecret(t.RefreshToken)
 	}

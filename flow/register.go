@@ -80,16 +80,35 @@ func (a *Agent) Register(ctx context.Context, s Server, r Registration) (Client,
 		return Client{}, err
 	}
 	if v := judge(ans); v != success {
-		return Client{}, registrationRefusal(ans, v)
+		return Client{}, registrationRefusal(ans, v, !r.InitialToken.Empty())
 	}
 	return readClient(ans)
 }
 
-// registrationRefusal says what an administrator can do about a closed door.
-func registrationRefusal(ans answer, v verdict) error {
+// A ClosedError says that a server registers no program without its
+// administrator. It is found with errors.As beside the *Error that wraps it.
+type ClosedError struct {
+	Host  string
+	Token bool // an initial access token was sent, and not accepted
+}
+
+// Error says which door is closed.
+func (e *ClosedError) Error() string {
+	if e.Token {
+		return e.Host + " does not accept the initial access token"
+	}
+	return e.Host + " registers programs only with its administrator's help"
+}
+
+// registrationRefusal tells a door that is closed (Keycloak says 403
+// insufficient_scope or 401 invalid_token, Tuwunel 403 M_FORBIDDEN, others have
+// nothing there although they name it) from a registration that is not liked.
+func registrationRefusal(ans answer, v verdict, token bool) error {
 	e := ans.refusal(v)
-	if v == unknown && (ans.status == http.StatusForbidden || ans.status == http.StatusUnauthorized) {
-		e.Problem = ans.host + " lets programs register only with its administrator's help: an initial access token, or a client ID"
+	forbidden := ans.object && (ans.status == http.StatusForbidden || ans.status == http.StatusUnauthorized)
+	if absent := ans.status == http.StatusNotFound || ans.status == http.StatusMethodNotAllowed; v == unknown && (forbidden || absent) {
+		closed := &ClosedError{Host: ans.host, Token: token && forbidden}
+		e.Problem, e.Err = closed.Error(), closed
 	}
 	return e
 }

@@ -22,6 +22,7 @@ type Server struct {
 	Userinfo      string   // userinfo_endpoint, OpenID Connect; may be empty
 	Account       string   // account_management_uri, MSC4191; may be empty
 	Actions       []string // account_management_actions_supported
+	OfflineAccess bool     // offline_access is among scopes_supported, or those are not stated
 }
 
 // Matrix reports whether a homeserver stands in front of the issuer.
@@ -80,6 +81,11 @@ type Session struct {
 	RefreshToken Secret
 	Issued       time.Time // when the access token was asked for
 	Expiry       time.Time // of the access token; zero if the server did not say
+
+	// RefreshLife is how long the refresh token is good for unless it is used,
+	// as an answer said it just now (Keycloak's refresh_expires_in); 0 where
+	// none did. It is not stored.
+	RefreshLife time.Duration
 }
 
 // Token returns the access token in x/oauth2's form. The refresh token stays
@@ -123,9 +129,14 @@ func (s Session) fresh(now time.Time, ttl time.Duration, capped bool) bool {
 }
 
 // granted returns the session with the scope that the server granted. A device
-// that is not in it is not the session's.
+// that is not in it is not the session's; one that the server chose is.
 func (s Session) granted(scope string) Session {
 	s.Scope = scope
+	for _, w := range strings.Fields(scope) {
+		if id, ok := strings.CutPrefix(stable(w), ScopeDevice); ok && s.DeviceID == "" && printable(id, 255) {
+			s.DeviceID = id
+		}
+	}
 	if s.DeviceID != "" && !s.HasScope(ScopeDevice+s.DeviceID) {
 		s.DeviceID = ""
 	}

@@ -23,6 +23,17 @@ type tokenAnswer struct {
 	TokenType    string         `json:"token_type"`
 	ExpiresIn    jsontext.Value `json:"expires_in"`
 	Scope        *string        `json:"scope"`
+
+	RefreshExpiresIn jsontext.Value `json:"refresh_expires_in"` // of no RFC; Keycloak
+}
+
+// refreshLife is 0 for what is not stated, not readable, or "never".
+func (t tokenAnswer) refreshLife() time.Duration {
+	life, _, err := seconds(t.RefreshExpiresIn)
+	if err != nil {
+		return 0
+	}
+	return max(life, 0)
 }
 
 // readTokens checks a success answer of the token endpoint. asked is when the

@@ -51,6 +51,7 @@ type Entry struct {
 	Server     string    `json:"server"`              // as the user knows it
 	Homeserver string    `json:"homeserver,omitzero"` // base URL; empty for a plain issuer
 	Issuer     string    `json:"issuer,omitzero"`
+	ClientID   string    `json:"client_id,omitzero"` // of a public client at a plain issuer, for the next login there
 	UserID     string    `json:"user_id,omitzero"`
 	DeviceID   string    `json:"device_id,omitzero"`
 	Scope      string    `json:"scope,omitzero"`
@@ -76,6 +77,10 @@ func now() time.Time { return time.Now().UTC().Round(0) }
 // with returns e with the copies of what a session holds brought up to date.
 func (e Entry) with(s flow.Session) Entry {
 	e.Server, e.Homeserver, e.Issuer = s.Server.Name, s.Server.Homeserver, s.Server.Issuer
+	e.ClientID = ""
+	if !s.Server.Matrix() && s.Client.Secret.Empty() {
+		e.ClientID = s.Client.ID
+	}
 	e.DeviceID, e.Scope, e.Expiry = s.DeviceID, s.Scope, s.Expiry
 	e.Updated = now()
 	return e

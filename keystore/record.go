@@ -43,6 +43,7 @@ type serverRecord struct {
 	Userinfo      string   `json:"userinfo,omitzero"`
 	Account       string   `json:"account,omitzero"`
 	Actions       []string `json:"actions,omitempty"`
+	OfflineAccess bool     `json:"offline_access,omitzero"`
 }
 
 type clientRecord struct {

@@ -74,6 +74,7 @@ func (a *app) advice(err error) string {
 	var scope *noScopeError
 	var endless *endlessError
 	var unoffered *unofferedError
+	var closed *flow.ClosedError
 	var store *keystore.Error
 	var server *flow.Error
 	switch {
@@ -91,6 +92,8 @@ func (a *app) advice(err error) string {
 		return "Log in again: mxauth login " + a.server() + a.withName()
 	case errors.As(err, &store):
 		return a.storeAdvice(store)
+	case errors.As(err, &closed):
+		return closedAdvice(closed)
 	case errors.As(err, &server):
 		return a.serverAdvice(server)
 	}
@@ -104,6 +107,15 @@ func (a *app) advice(err error) string {
 		return "Your login is kept. Try again."
 	}
 	return ""
+}
+
+// closedAdvice holds the words that an administrator needs.
+func closedAdvice(e *flow.ClosedError) string {
+	client := "a public client with the device code grant and refresh tokens, and add --client-id ID"
+	if e.Token {
+		return "Nothing was stored. It may be used up or expired: ask the administrator for another, or for " + client + "."
+	}
+	return "Nothing was stored. Ask its administrator for " + client + "; or for an initial access token, and add --initial-token FILE (- for stdin)."
 }
 
 func unofferedAdvice(e *unofferedError) string {

@@ -223,7 +223,10 @@ func (a *attempt) find() (keystore.Entry, flow.Server, error) {
 // approval shows a code and waits for a person.
 func (a *attempt) approval(found flow.Server) (flow.Session, error) {
 	a.tell(flow.Event{Kind: flow.EventRegister, Server: found})
-	client, code, err := a.Agent.Begin(a.ctx, found, a.Client, flow.Registration{InitialToken: a.Initial}, a.want)
+	if a.Issuer != "" && len(a.Scope) == 0 && !found.OfflineAccess {
+		a.want.Scope = "openid" // MAS, for one, refuses offline_access, and needs none
+	}
+	client, code, err := a.begin(found)
 	if err != nil {
 		return flow.Session{}, err
 	}
@@ -238,6 +241,46 @@ func (a *attempt) approval(found flow.Server) (flow.Session, error) {
 	}
 	a.tell(flow.Event{Kind: flow.EventApproved, Server: found})
 	return session, nil
+}
+
+// begin asks for a code. A plain issuer's registration is used again for as long
+// as the issuer knows it: Keycloak keeps two hundred at most, and an
+// administrator's help may have gone into it. Homeservers get a new one each time,
+// as the Matrix specification has it.
+func (a *attempt) begin(found flow.Server) (flow.Client, flow.Code, error) {
+	r := flow.Registration{InitialToken: a.Initial}
+	if a.Issuer != "" && a.Client.ID == "" && a.Initial.Empty() {
+		if kept := a.keptClient(found); kept.ID != "" {
+			client, code, err := a.Agent.Begin(a.ctx, found, kept, r, a.want)
+			var e *flow.Error
+			if !errors.As(err, &e) || e.Code != "invalid_client" && e.Code != "unauthorized_client" {
+				return client, code, err
+			}
+		}
+	}
+	return a.Agent.Begin(a.ctx, found, a.Client, r, a.want)
+}
+
+// keptClient is the client of the session under the same name, else of any at the
+// issuer. An issuer without registration may tie sessions to the client ID: at
+// Dex a second login of one person with it ends the first, so there only the name
+// counts.
+func (a *attempt) keptClient(found flow.Server) flow.Client {
+	entries, err := a.Store.Entries()
+	if err != nil {
+		return flow.Client{} // what is wrong is told where it matters
+	}
+	var kept flow.Client
+	for _, e := range entries {
+		switch {
+		case e.ClientID == "" || e.Issuer != found.Issuer || e.Homeserver != "":
+		case e.Name == a.Name && !e.Pending:
+			return flow.Client{ID: e.ClientID}
+		case found.Registration != "":
+			kept = flow.Client{ID: e.ClientID}
+		}
+	}
+	return kept
 }
 
 // discard revokes a session that has no place and that nobody wants.
