@@ -19,11 +19,24 @@ func transportError(ctx context.Context, op operation, host string, err error, s
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
-	kind := KindTemporary
+	e := &Error{Kind: KindTemporary, Op: op.String(), Host: host, Problem: host + " " + reason(err, secrets)}
 	if tlsTrouble(err, secrets) != "" {
-		kind = KindInvalid
+		e.Kind = KindInvalid
 	}
-	return &Error{Kind: kind, Op: op.String(), Host: host, Problem: host + " " + reason(err, secrets)}
+	if untrusted(err) {
+		e.Err = ErrUnknownAuthority
+	}
+	return e
+}
+
+// ErrUnknownAuthority is wrapped by the [*Error] of a request that failed because
+// nobody whom this machine trusts vouches for the server.
+var ErrUnknownAuthority = errors.New("unknown certificate authority")
+
+func untrusted(err error) bool {
+	var unknown x509.UnknownAuthorityError
+	var none x509.SystemRootsError // this machine trusts nobody
+	return errors.As(err, &unknown) || errors.As(err, &none)
 }
 
 // reason words a transport error, as what is to be said of a host. Library texts
@@ -63,13 +76,12 @@ func tlsTrouble(err error, secrets []Secret) string {
 	var (
 		cert    *tls.CertificateVerificationError
 		name    x509.HostnameError
-		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
 	)
 	switch {
 	case errors.As(err, &name):
 		return "has a certificate that is for another name"
-	case errors.As(err, &unknown):
+	case untrusted(err):
 		return "has a certificate from an authority that this machine does not trust"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "has a certificate that has expired or is not valid yet, unless this machine's clock is wrong"

@@ -140,7 +140,7 @@ func (p *poller) decide(ctx context.Context, ans answer, asked time.Time) (s Ses
 		p.backoff = min(ans.refusal(v).RetryAfter, intervalMax)
 	case temporary:
 		e := ans.refusal(v)
-		if !passing(ans.status) && ans.errcode == "" {
+		if !passing(ans.status) {
 			return s, p.isOdd(ctx, e), e
 		}
 		p.offline(ctx, e, e.RetryAfter)

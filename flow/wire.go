@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +90,7 @@ func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer
 	if _, credentials, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok {
 		secrets = append(secrets, NewSecret(credentials))
 	}
+	secrets = append(secrets, a.proxySecrets(req)...)
 	start, path := time.Now(), req.URL.EscapedPath()
 	resp, err := a.transport().RoundTrip(req)
 	if err != nil {
@@ -107,6 +109,22 @@ func (a *Agent) send(op operation, req *http.Request, secrets ...Secret) (answer
 	ans.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	ans.readError()
 	return ans, nil
+}
+
+// proxySecrets are what a proxy is told, as it is and as it is sent: its refusal
+// is quoted, and may quote them.
+func (a *Agent) proxySecrets(req *http.Request) []Secret {
+	find := http.ProxyFromEnvironment
+	if t, ok := a.transport().(*http.Transport); ok && t.Proxy != nil {
+		find = t.Proxy
+	}
+	proxy, err := find(req)
+	if err != nil || proxy == nil || proxy.User == nil {
+		return nil
+	}
+	password, _ := proxy.User.Password()
+	pair := proxy.User.Username() + ":" + password
+	return []Secret{NewSecret(password), NewSecret(base64.StdEncoding.EncodeToString([]byte(pair)))}
 }
 
 // readError finds the error members of an answer, whatever its status. Some

@@ -19,6 +19,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if path := os.Getenv(measureVariable); path != "" {
+		os.Exit(measure(path))
+	}
 	dir, err := os.MkdirTemp("", "mxauth-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

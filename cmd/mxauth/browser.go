@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/mxauth/mxauth/flow"
 )
 
 // opener returns what opens a page in a browser on this machine, nil where there
@@ -21,15 +24,19 @@ func (a *app) opener() func(context.Context, string) error {
 	if runtime.GOOS != "darwin" && runtime.GOOS != "windows" && a.getenv("DISPLAY") == "" && a.getenv("WAYLAND_DISPLAY") == "" {
 		return nil
 	}
-	return openPage
+	return func(ctx context.Context, address string) error { return openPage(ctx, openers(), address) }
 }
 
 // openPage runs the platform's opener by its absolute path, and not one that a
-// PATH leads to. The address has been checked by flow: http or https, no blank.
-func openPage(ctx context.Context, address string) error {
+// PATH leads to. Nothing but an address that a login may show is opened: it
+// begins with a scheme, and so is no option of the opener.
+func openPage(ctx context.Context, openers [][]string, address string) error {
+	if _, err := flow.ParseAddress(address); err != nil {
+		return fmt.Errorf("the address %w", err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for _, opener := range openers() {
+	for _, opener := range openers {
 		if _, err := os.Stat(opener[0]); err != nil {
 			continue
 		}

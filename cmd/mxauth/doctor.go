@@ -58,6 +58,7 @@ func (a *app) doctor(ctx context.Context, args []string, o doctorOptions) error 
 	if err != nil {
 		checks = append(checks, a.failed("session list", err, "The other sessions are not harmed. Log in again for the one that is damaged."))
 	}
+	checks = append(checks, a.checkNetwork()...)
 	checks = append(checks, a.checkServers(ctx, doctorTargets(args, entries), entries)...)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"runtime"
 	"strings"
 	"time"
 
@@ -164,7 +165,22 @@ func (a *app) serverAdvice(e *flow.Error) string {
 	case flow.KindUsage:
 		return "No request was made."
 	}
+	if errors.Is(e, flow.ErrUnknownAuthority) {
+		return kept + a.authorityAdvice()
+	}
 	return kept + "If it stays so, tell the server's administrator."
+}
+
+// authorityAdvice says how an authority of one's own is made known.
+func (a *app) authorityAdvice() string {
+	if problem := authorityProblem(a.getenv("SSL_CERT_FILE")); problem != "" {
+		return "SSL_CERT_FILE " + problem + "."
+	}
+	switch runtime.GOOS {
+	case "darwin", "windows":
+		return "If the authority is your own, add it to those that this system trusts."
+	}
+	return "If the authority is your own, name its PEM file in SSL_CERT_FILE."
 }
 
 // storeAdvice says what to do about a store. Where a session is concerned, its

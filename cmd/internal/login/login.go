@@ -204,10 +204,11 @@ func (a *attempt) find() (keystore.Entry, flow.Server, error) {
 	})
 	var found flow.Server
 	var err error
+	looked := &lookups{}
 	if a.Issuer != "" {
-		found, err = a.Agent.DiscoverIssuer(a.ctx, a.Issuer)
+		found, err = a.Agent.DiscoverIssuer(looked.trace(a.ctx), a.Issuer)
 	} else {
-		found, err = a.Agent.Discover(a.ctx, a.typed)
+		found, err = a.Agent.Discover(looked.trace(a.ctx), a.typed)
 	}
 	reserving.Wait()
 	switch {
@@ -217,6 +218,9 @@ func (a *attempt) find() (keystore.Entry, flow.Server, error) {
 		return slot, found, errors.Join(err, a.Store.Remove(context.WithoutCancel(a.ctx), slot, nil))
 	}
 	a.tell(flow.Event{Kind: flow.EventServer, Server: found})
+	for _, in := range looked.inside() {
+		a.warn("%s leads to %s, which is no public address. Stop, if it should not be in your own network.", in.host, in.address)
+	}
 	return slot, found, nil
 }
 
