@@ -97,11 +97,14 @@ func TestOtherSite(t *testing.T) {
 	if !errors.As(err, &other) || other.Page != "https://login.example.com/link" || other.Issuer != asURL {
 		t.Fatalf("%v", err)
 	}
-	want.OtherSite = true
+	want.OtherSite = other.Host()
 	c, err := sc.agent().Start(t.Context(), testServer(), Client{ID: "cid"}, want)
 	if err != nil || c.VerificationURI != other.Page {
 		t.Errorf("%v, %q", err, c.VerificationURI)
 	}
+	sc.replies[asURL+"device"] = ok(strings.Replace(codeBody, asURL, "https://evil.example.com/", 1))
+	_, err = sc.agent().Start(t.Context(), testServer(), Client{ID: "cid"}, want)
+	wantKind(t, "another one than was agreed to", err, KindInvalid)
 	sc.replies[asURL+"device"] = ok(strings.Replace(codeBody, asURL, "http://login.example.com/", 1))
 	_, err = sc.agent().Start(t.Context(), testServer(), Client{ID: "cid"}, want)
 	wantKind(t, "over http", err, KindInvalid)

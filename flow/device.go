@@ -85,12 +85,16 @@ func (a *Agent) Start(ctx context.Context, s Server, c Client, want Request) (Co
 }
 
 // A SiteError says that the verification page belongs to another site than the
-// server. A person who was shown both may go on, with Request.OtherSite. It is
-// found with errors.As beside the *Error that wraps it.
+// server. A person who was shown both may go on, with its Host as
+// Request.OtherSite. It is found with errors.As beside the *Error that wraps it.
 type SiteError struct {
 	Page   string // verification_uri
 	Issuer string
 }
+
+// Host is what Request.OtherSite takes: the page's host, with its port if it
+// names one.
+func (e *SiteError) Host() string { return hostOf(e.Page) }
 
 // Error names both.
 func (e *SiteError) Error() string { return e.Page + " is no page of " + e.Issuer }
@@ -130,7 +134,7 @@ func readCode(ans answer, s Server, want Request, asked time.Time) (Code, error)
 	if _, err := ParseAddress(doc.URI); err != nil {
 		return bad("whose verification_uri " + err.Error())
 	}
-	if !want.OtherSite && !related(doc.URI, s) {
+	if !related(doc.URI, s) && !strings.EqualFold(hostOf(doc.URI), want.OtherSite) {
 		e := ans.fail(KindInvalid, ans.host+" sends you to "+hostOf(doc.URI)+", which does not belong to "+hostOf(s.Issuer))
 		e.Err = &SiteError{Page: doc.URI, Issuer: s.Issuer}
 		return Code{}, e

@@ -28,7 +28,7 @@ type Request struct {
 	Scope      string // words between single blanks
 	DeviceID   string // the device in Scope; empty if there is none
 	DeviceName string // shown to the person who approves; may be empty
-	OtherSite  bool   // the verification page may belong to another site than the server
+	OtherSite  string // host of a verification page that a person agreed to, though it belongs to another site than the server; empty: none
 }
 
 // HomeserverScope makes the scope for a login at a Matrix homeserver out of

@@ -26,6 +26,10 @@ type LoginOptions struct {
 	// reading until it does.
 	Start func(ctx context.Context, server string) <-chan flow.Event
 
+	// Leave reports whether an error ends the screen at once, because whoever
+	// began the login has a question to ask about it. Nil: none does.
+	Leave func(error) bool
+
 	// OpenURL opens a page in a browser on this machine. It is called only
 	// when the user asks for it. Without it there is no such key.
 	OpenURL func(ctx context.Context, url string) error

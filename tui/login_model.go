@@ -210,6 +210,9 @@ func (m loginModel) fail(err error) loginModel {
 		err = errNoReason
 	}
 	switch kind := flow.KindOf(err); {
+	case m.options.Leave != nil && m.options.Leave(err):
+		m.err = err
+		return m.enter(left)
 	case kind == flow.KindExpired:
 		m.err = err
 		return m.enter(expired)

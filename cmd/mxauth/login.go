@@ -79,8 +79,10 @@ func (a *app) login(ctx context.Context, o loginOptions) error {
 	case screen:
 		return a.loginScreen(ctx, l, o)
 	}
-	_, err = tui.Lines(ctx, a.err, l.Start(ctx, o.server), tui.LinesOptions{QR: o.qr})
-	return err
+	return a.withOtherSite(l, func() error {
+		_, err := tui.Lines(ctx, a.err, l.Start(ctx, o.server), tui.LinesOptions{QR: o.qr})
+		return err
+	})
 }
 
 // readyLogin does what comes before the first request and before a screen: the
@@ -123,13 +125,18 @@ func (a *app) newLogin(k *keystore.Keystore, o loginOptions) (*login.Login, erro
 	return l, nil
 }
 
+// loginScreen runs a login on the screen.
 func (a *app) loginScreen(ctx context.Context, l *login.Login, o loginOptions) error {
+	return a.withOtherSite(l, func() error { return a.onScreen(ctx, l, o) })
+}
+
+func (a *app) onScreen(ctx context.Context, l *login.Login, o loginOptions) error {
 	server := o.server
 	if o.issuer != "" {
 		server = o.issuer
 	}
 	speak := a.hush()
-	r, err := tui.Login(ctx, tui.LoginOptions{Input: a.in, Output: a.err, Server: server, Start: l.Start, OpenURL: a.opener()})
+	r, err := tui.Login(ctx, tui.LoginOptions{Input: a.in, Output: a.err, Server: server, Start: l.Start, OpenURL: a.opener(), Leave: isOtherSite})
 	speak()
 	if r.Plain != nil { // the person chose plain lines: the same login goes on
 		defer r.Plain.Cancel()

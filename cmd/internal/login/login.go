@@ -31,6 +31,7 @@ type Login struct {
 	Scope      []string // presets and scope words; empty: the default
 	DeviceID   string   // Matrix device to log in as; empty: a fresh one
 	DeviceName string   // shown on the consent page; may be empty
+	OtherSite  string   // host of a verification page that the person agreed to, see flow.SiteError
 	Client     flow.Client
 	Initial    flow.Secret // initial access token for the registration
 }
@@ -127,6 +128,7 @@ func (l *Login) request() (flow.Request, error) {
 		want, err = flow.HomeserverScope(l.Scope, l.DeviceID)
 	}
 	want.DeviceName = flow.CleanDeviceName(l.DeviceName)
+	want.OtherSite = l.OtherSite
 	return want, err
 }
 
