@@ -26,7 +26,7 @@ func (b box) traced(program string, args ...string) (result, []string) {
 	}
 	log := filepath.Join(b.t.TempDir(), "trace")
 	cmd := b.command(args...)
-	cmd.Path, cmd.Args = strace, append([]string{"strace", "-f", "-qq", "-v", "-s", "1000000", "-o", log, "-e", "trace=execve", program}, args...)
+	cmd.Path, cmd.Args = strace, append([]string{"strace", "-f", "--seccomp-bpf", "-qq", "-v", "-s", "1000000", "-o", log, "-e", "trace=execve", program}, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	_ = cmd.Run() // the state tells

@@ -16,6 +16,7 @@ import (
 )
 
 func main() {
+	protect()
 	ctx, stop := withSignals(context.Background())
 	code := run(ctx, os.Args[1:], &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv})
 	stop()

@@ -95,6 +95,7 @@ type Request struct {
 	Method    string
 	Host      string
 	Path      string
+	Query     string // as it came, unlike the form
 	FormKeys  []string // sorted
 	Scope     string   // the form field of that name
 	ClientID  string   // the form field of that name
@@ -111,7 +112,7 @@ func logged(c *call, e Endpoint, f Fault, now time.Time) Request {
 		h.Set("Authorization", scheme)
 	}
 	return Request{
-		Time: now, Endpoint: e, Method: c.Method, Host: c.Host, Path: c.URL.Path,
+		Time: now, Endpoint: e, Method: c.Method, Host: c.Host, Path: c.URL.Path, Query: c.URL.RawQuery,
 		FormKeys: slices.Sorted(maps.Keys(c.form)), Scope: c.form.Get("scope"), ClientID: c.form.Get("client_id"),
 		UserAgent: c.UserAgent(), Header: h, Fault: f.name,
 	}
