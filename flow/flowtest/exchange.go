@@ -95,7 +95,7 @@ type Request struct {
 	Method    string
 	Host      string
 	Path      string
-	Query     string // as it came, unlike the form
+	Query     string   // as it came, unlike the form
 	FormKeys  []string // sorted
 	Scope     string   // the form field of that name
 	ClientID  string   // the form field of that name
