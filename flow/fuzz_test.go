@@ -289,3 +289,20 @@ func hostFor(u *url.URL) string {
 	}
 	return u.Hostname()
 }
+
+// FuzzRedirected gives the reader of the browser's answer an address.
+func FuzzRedirected(f *testing.F) {
+	z := Authorization{RedirectURI: "http://127.0.0.1:1/callback", issuer: asURL, state: NewSecret("STATE")}
+	for _, q := range []string{"code=x&state=STATE", "code=x&state=STATE#", "error=access_denied&state=STATE&iss=" + asURL, "state=STATE", "code=a&code=b&state=STATE", "code=%0a&state=STATE"} {
+		f.Add(z.RedirectURI + "?" + q)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		code, err := z.Redirected(address)
+		switch {
+		case err == nil && (!printable(code.Reveal(), authCodeMax) || !strings.HasPrefix(address, z.RedirectURI+"?") || !strings.Contains(address, "state=")):
+			t.Errorf("%q was believed", address)
+		case err != nil && (!code.Empty() || strings.ContainsFunc(err.Error(), unsafeRune) || len(err.Error()) > 1000):
+			t.Errorf("%q: %v", address, err)
+		}
+	})
+}

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// session checks what was granted. Tokens that must not be kept are revoked.
-func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Session, error) {
-	s := Session{Server: p.server, Client: p.client, DeviceID: p.code.DeviceID, DeviceName: p.code.DeviceName,
-		Scope: p.code.Scope, Issued: asked.Round(0)}
+// session checks what was granted for want. Tokens that must not be kept are
+// revoked.
+func (a *Agent) session(ctx context.Context, server Server, c Client, want Request, ans answer, asked time.Time) (Session, error) {
+	s := Session{Server: server, Client: c, DeviceID: want.DeviceID, DeviceName: want.DeviceName,
+		Scope: want.Scope, Issued: asked.Round(0)}
 	t, expiry, err := readTokens(ans, asked)
 	switch {
 	case err != nil:
@@ -17,24 +18,24 @@ func (p *poller) session(ctx context.Context, ans answer, asked time.Time) (Sess
 		err = ans.fail(KindInvalid, ans.host+" gave no refresh token, so the login would die with its first access token")
 	case t.Scope != nil && *t.Scope != "":
 		s = s.granted(*t.Scope)
-		if more := p.more(s); len(more) > 0 && p.server.Matrix() {
+		if more := beyond(want, s); len(more) > 0 && server.Matrix() {
 			err = ans.fail(KindInvalid, ans.host+" granted more than was asked for: "+ans.quote(more[0], 120))
 		}
 	}
 	if err != nil {
-		return Session{}, p.agent.discard(ctx, s, ans, err)
+		return Session{}, a.discard(ctx, s, ans, err)
 	}
 	s.AccessToken, s.RefreshToken, s.Expiry = NewSecret(t.AccessToken), NewSecret(t.RefreshToken), expiry
 	s.RefreshLife = t.refreshLife()
 	return s, nil
 }
 
-// more is what was granted beyond what was asked for. A device that the server
+// beyond is what was granted beyond what was asked for. A device that the server
 // chose, because none was named, is not: it opens nothing (MSC2967; Tuwunel does
 // so, src/api/oidc/token.rs:245).
-func (p *poller) more(s Session) []string {
-	asked := p.code.Scope
-	if p.code.DeviceID == "" && s.DeviceID != "" {
+func beyond(want Request, s Session) []string {
+	asked := want.Scope
+	if want.DeviceID == "" && s.DeviceID != "" {
 		asked += " " + ScopeDevice + s.DeviceID
 	}
 	more, _ := CompareScopes(asked, s.Scope)

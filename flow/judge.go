@@ -13,6 +13,8 @@ const (
 	opRegister
 	opStart
 	opPoll
+	opRedirect // no request: what the browser brought
+	opExchange
 	opRefresh
 	opRevoke
 	opIdentity
@@ -21,6 +23,7 @@ const (
 func (o operation) String() string {
 	return [...]string{
 		"look up the server", "register with the server", "ask for a code", "wait for the approval",
+		"log in by browser", "fetch the tokens",
 		"refresh the token", "end the session at the server", "ask whose token this is",
 	}[o]
 }
@@ -44,24 +47,24 @@ const (
 // judge decides what an answer means, by its error code; the status counts only
 // where there is none (MAS says "pending" with 403, others with 400).
 //
-//	answer                              poll        refresh     revoke      register, start
-//	errcode (Matrix, or a proxy)        temporary   temporary   temporary   429, 5xx temporary, else unknown
-//	3xx                                 unsafe      unsafe      unsafe      unsafe
-//	authorization_pending               pending     temporary   unknown     unknown
-//	slow_down                           slowDown    temporary   temporary   temporary
-//	access_denied                       declined    temporary   unknown     unknown
-//	expired_token                       expired     temporary   unknown     unknown
-//	invalid_grant                       grantDead   grantDead   grantDead   unknown
-//	invalid_client, unauthorized_client clientDead  clientDead  clientDead  clientDead
-//	server_error, temporarily_…         temporary   temporary   temporary   temporary
-//	invalid_request and its like        unknown     unknown     unknown     unknown
-//	another code, 408, 425, 429, 5xx    temporary   temporary   temporary   temporary
-//	another code, prose, an object      unknown     temporary   unknown     unknown
-//	no code: 408, 425, 429, 5xx         temporary   temporary   temporary   temporary
-//	no code: other 4xx, not JSON        temporary   temporary   temporary   unknown
-//	2xx                                 success     success     success     success
+//	answer                              poll        refresh     revoke      exchange    redirect    register, start
+//	errcode (Matrix, or a proxy)        temporary   temporary   temporary   as start    -           429, 5xx temporary, else unknown
+//	3xx                                 unsafe      unsafe      unsafe      unsafe      -           unsafe
+//	authorization_pending               pending     temporary   unknown     unknown     unknown     unknown
+//	slow_down                           slowDown    temporary   temporary   temporary   temporary   temporary
+//	access_denied                       declined    temporary   unknown     declined    declined    unknown
+//	expired_token                       expired     temporary   unknown     unknown     unknown     unknown
+//	invalid_grant                       grantDead   grantDead   grantDead   grantDead   unknown     unknown
+//	invalid_client, unauthorized_client clientDead  clientDead  clientDead  clientDead  clientDead  clientDead
+//	server_error, temporarily_…         temporary   temporary   temporary   temporary   temporary   temporary
+//	invalid_request and its like        unknown     unknown     unknown     unknown     unknown     unknown
+//	another code, 408, 425, 429, 5xx    temporary   temporary   temporary   temporary   -           temporary
+//	another code, prose, an object      unknown     temporary   unknown     unknown     unknown     unknown
+//	no code: 408, 425, 429, 5xx         temporary   temporary   temporary   temporary   -           temporary
+//	no code: other 4xx, not JSON        temporary   temporary   temporary   unknown     -           unknown
+//	2xx                                 success     success     success     success     -           success
 //
-// Sources: RFC 6749 section 5.2, RFC 8628 section 3.5, Matrix specification
+// Sources: RFC 6749 sections 4.1.2.1 and 5.2, RFC 8628 section 3.5, Matrix specification
 // "Refreshing access tokens" (which would have every 4xx end a session;
 // proxies and firewalls send those too, so only three codes do here).
 func judge(a answer) verdict {
@@ -69,7 +72,7 @@ func judge(a answer) verdict {
 	case a.status >= 300 && a.status < 400:
 		return unsafe
 	case a.errcode != "":
-		if (a.op == opRegister || a.op == opStart) && !passing(a.status) {
+		if once(a.op) && !passing(a.status) {
 			return unknown
 		}
 		return temporary
@@ -81,11 +84,14 @@ func judge(a answer) verdict {
 		return orTemporary(a.op, unknown)
 	case a.status >= 200 && a.status < 300:
 		return success
-	case a.op == opRegister || a.op == opStart:
+	case once(a.op):
 		return unknown
 	}
 	return temporary
 }
+
+// once tells the requests that are made once, and then stand or fall.
+func once(op operation) bool { return op == opRegister || op == opStart || op == opExchange }
 
 func judgeCode(op operation, code string, status int) verdict {
 	switch code {
@@ -97,11 +103,14 @@ func judgeCode(op operation, code string, status int) verdict {
 		}
 		return temporary
 	case "access_denied":
+		if op == opExchange || op == opRedirect {
+			return declined
+		}
 		return onPoll(op, declined)
 	case "expired_token":
 		return onPoll(op, expired)
 	case "invalid_grant":
-		if op == opPoll || op == opRefresh || op == opRevoke {
+		if op == opPoll || op == opExchange || op == opRefresh || op == opRevoke {
 			return grantDead
 		}
 		return unknown
@@ -150,6 +159,8 @@ func (a answer) refusal(v verdict) *Error {
 	switch v {
 	case temporary:
 		switch {
+		case a.op == opRedirect:
+			said = a.host + " cannot do it just now"
 		case !a.whole:
 			said += fmt.Sprintf(" with more than %d bytes", bodyMax)
 		case !passing(a.status) && !a.object:

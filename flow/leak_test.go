@@ -56,12 +56,14 @@ func turn(req *http.Request) int {
 // request it answers.
 func TestNothingSecretIsRepeated(t *testing.T) {
 	secrets := map[string]string{"access": "mat_old+/=canary", "refresh": "mar_old+/=canary", "code": "dc+/=canary", "initial": "ini+/=canary",
+		"browser's code": "ac+/=canary", "verifier": "ver+/=canary",
 		"client": "cli+/=canary", "new access": "mat_echo+/=canary", "new refresh": "mar_echo+/=canary"}
 	s := testSession()
 	s.AccessToken, s.RefreshToken = NewSecret(secrets["access"]), NewSecret(secrets["refresh"])
 	userinfo := s
 	userinfo.Scope, userinfo.Server.Userinfo = "openid", asURL+"userinfo"
 	code := Code{Interval: intervalDefault, Scope: ScopeAPI, deviceCode: NewSecret(secrets["code"])}
+	auth := Authorization{RedirectURI: "http://127.0.0.1:1/callback", Scope: ScopeAPI, issuer: asURL, state: NewSecret("st"), verifier: NewSecret(secrets["verifier"])}
 	calls := map[string]func(context.Context, *Agent, Client) error{
 		"register": func(ctx context.Context, a *Agent, _ Client) error {
 			_, err := a.Register(ctx, s.Server, Registration{InitialToken: NewSecret(secrets["initial"])})
@@ -75,6 +77,13 @@ func TestNothingSecretIsRepeated(t *testing.T) {
 			code := code
 			code.Expiry = time.Now().Add(20 * time.Second)
 			_, err := a.Wait(ctx, s.Server, c, code, nil)
+			return err
+		},
+		"browser": func(ctx context.Context, a *Agent, c Client) error {
+			auth, addresses := auth, make(chan string, 1)
+			auth.Expiry = time.Now().Add(time.Minute)
+			addresses <- auth.RedirectURI + "?state=st&code=" + url.QueryEscape(secrets["browser's code"])
+			_, err := a.WaitBrowser(ctx, s.Server, c, auth, addresses, nil)
 			return err
 		},
 		"refresh": func(ctx context.Context, a *Agent, c Client) error {

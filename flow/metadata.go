@@ -2,10 +2,14 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // metadata is the document of RFC 8414 and OpenID Connect Discovery, as far as
@@ -23,6 +27,11 @@ type metadata struct {
 	Account       string   `json:"account_management_uri"`
 	Actions       []string `json:"account_management_actions_supported"`
 	Scopes        []string `json:"scopes_supported"`
+
+	// Of use to logins by browser only, so what is malformed is as good as
+	// absent and spoils no other login.
+	Challenges  jsontext.Value `json:"code_challenge_methods_supported"`
+	NamesIssuer jsontext.Value `json:"authorization_response_iss_parameter_supported"`
 
 	from answer
 }
@@ -54,24 +63,64 @@ func (m metadata) server() (Server, error) {
 	actions := slices.DeleteFunc(m.Actions, func(s string) bool { return !printable(s, 100) })
 	return Server{Issuer: m.Issuer, Device: m.Device, Token: m.Token, Registration: m.Registration,
 		Revocation: m.Revocation, Authorization: m.Authorization, Userinfo: m.Userinfo,
-		Account: m.Account, Actions: actions,
+		Account: m.Account, Actions: actions, PKCE: m.pkce(), NamesIssuer: m.NamesIssuer.Kind() == 't',
 		OfflineAccess: m.Scopes == nil || slices.Contains(m.Scopes, "offline_access")}, nil
 }
 
+// pkce reports whether the server takes S256 challenges. One that lists no
+// methods does not support PKCE (RFC 8414 section 2).
+func (m metadata) pkce() bool {
+	var methods []string
+	return json.Unmarshal(m.Challenges, &methods) == nil && slices.Contains(methods, "S256")
+}
+
+// ErrBrowserOnly is found with errors.Is in the error of a login with a code at
+// a server that would take a login by browser.
+var ErrBrowserOnly = errors.New("the server offers a login by browser")
+
 // CheckDeviceLogin says what a server lacks for a login with a code:
-// KindUnsupported, or nil. registered tells that a client ID is at hand.
+// KindUnsupported, or nil. registered tells that a client ID is at hand. Where a
+// login by browser would do, the error wraps ErrBrowserOnly.
 func (s Server) CheckDeviceLogin(registered bool) error {
-	e := &Error{Kind: KindUnsupported, Op: "log in", Host: hostOf(s.Issuer)}
+	if s.Device != "" {
+		return s.checkRegistration(registered)
+	}
+	e := s.unsupported(" does not offer device login (no device_authorization_endpoint)")
+	if s.CheckBrowserLogin(registered) == nil {
+		e.Problem += ", but a login by browser"
+		e.Err = ErrBrowserOnly
+		return e
+	}
+	e.Problem += "; its administrator would have to turn the device code grant on"
+	return e
+}
+
+// CheckBrowserLogin says what a server lacks for a login by browser, which is
+// the authorization code grant with PKCE: KindUnsupported, or nil. Without S256
+// a code could be used by whoever comes by it (RFC 9700 section 2.1.1; the
+// Matrix specification demands it).
+func (s Server) CheckBrowserLogin(registered bool) error {
 	switch {
-	case s.Device == "":
-		e.Problem = e.Host + " does not offer device login (no device_authorization_endpoint); its administrator would have to turn the device code grant on"
-	case s.Registration == "" && !registered:
-		e.Problem = e.Host + " does not let programs register themselves (no registration_endpoint); that takes its administrator"
-		e.Err = &ClosedError{Host: e.Host}
-	default:
+	case s.Authorization == "":
+		return s.unsupported(" does not offer a login by browser (no authorization_endpoint)")
+	case !s.PKCE:
+		return s.unsupported(" does not offer a safe login by browser (no S256 among its code_challenge_methods_supported)")
+	}
+	return s.checkRegistration(registered)
+}
+
+func (s Server) checkRegistration(registered bool) error {
+	if s.Registration != "" || registered {
 		return nil
 	}
+	e := s.unsupported(" does not let programs register themselves (no registration_endpoint); that takes its administrator")
+	e.Err = &ClosedError{Host: e.Host}
 	return e
+}
+
+func (s Server) unsupported(lacks string) *Error {
+	host := hostOf(s.Issuer)
+	return &Error{Kind: KindUnsupported, Op: "log in", Host: host, Problem: host + lacks}
 }
 
 // A LegacyError says that a homeserver has no OAuth 2.0 API, and what it offers

@@ -20,6 +20,10 @@ type Registration struct {
 	// registration that was made while the device grant was off, and gives
 	// it back, without the grant, to everyone who sends the same metadata.
 	Again bool
+
+	// Browser registers for the authorization code grant alone. A server
+	// without the device grant may refuse a client that names it.
+	Browser bool
 }
 
 // body is the registration that MAS, Tuwunel, Continuwuity and
@@ -36,10 +40,14 @@ type registrationBody struct {
 	AuthMethod      string   `json:"token_endpoint_auth_method"`
 }
 
-func newRegistration(again bool) registrationBody {
-	path := "/callback"
-	if again { // unseen by people, but other metadata
+func newRegistration(r Registration) registrationBody {
+	path := redirectPath
+	if r.Again { // unseen by people, but other metadata
 		path = "/redirect"
+	}
+	grants := []string{"authorization_code", "refresh_token"}
+	if !r.Browser {
+		grants = append(grants, grantDeviceCode)
 	}
 	return registrationBody{
 		ClientName:      clientName,
@@ -47,7 +55,7 @@ func newRegistration(again bool) registrationBody {
 		ApplicationType: "native",
 		RedirectURIs:    []string{"http://127.0.0.1" + path, "http://[::1]" + path},
 		ResponseTypes:   []string{"code"},
-		GrantTypes:      []string{"authorization_code", "refresh_token", grantDeviceCode},
+		GrantTypes:      grants,
 		AuthMethod:      "none",
 	}
 }
@@ -59,10 +67,10 @@ func newRegistration(again bool) registrationBody {
 // Errors: KindUnsupported without a registration endpoint, KindRefused,
 // KindTemporary, KindInvalid.
 func (a *Agent) Register(ctx context.Context, s Server, r Registration) (Client, error) {
-	if s.Registration == "" {
-		return Client{}, s.CheckDeviceLogin(false)
+	if err := s.checkRegistration(false); err != nil {
+		return Client{}, err
 	}
-	body, err := json.Marshal(newRegistration(r.Again))
+	body, err := json.Marshal(newRegistration(r))
 	if err != nil {
 		return Client{}, &Error{Kind: KindBug, Op: opRegister.String(), Problem: "the registration cannot be written", Err: err}
 	}

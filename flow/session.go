@@ -23,6 +23,8 @@ type Server struct {
 	Account       string   // account_management_uri, MSC4191; may be empty
 	Actions       []string // account_management_actions_supported
 	OfflineAccess bool     // offline_access is among scopes_supported, or those are not stated
+	PKCE          bool     // S256 is among the code_challenge_methods_supported, RFC 7636
+	NamesIssuer   bool     // authorization_response_iss_parameter_supported, RFC 9207
 }
 
 // Matrix reports whether a homeserver stands in front of the issuer.

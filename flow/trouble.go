@@ -23,8 +23,12 @@ func transportError(ctx context.Context, op operation, host string, err error, s
 	if tlsTrouble(err, secrets) != "" {
 		e.Kind = KindInvalid
 	}
-	if untrusted(err) {
+	var dial *net.OpError
+	switch {
+	case untrusted(err):
 		e.Err = ErrUnknownAuthority
+	case errors.As(err, &dial) && dial.Op == "dial":
+		e.Err = errNotSent
 	}
 	return e
 }
@@ -38,6 +42,10 @@ func untrusted(err error) bool {
 	var none x509.SystemRootsError // this machine trusts nobody
 	return errors.As(err, &unknown) || errors.As(err, &none)
 }
+
+// errNotSent says that there was no connection, so that the server has certainly
+// not seen the request.
+var errNotSent = errors.New("the request was not sent")
 
 // reason words a transport error, as what is to be said of a host. Library texts
 // may quote the peer, and the peer may quote us: what is not known is cleared of

@@ -103,17 +103,7 @@ func (p *poller) expired() error {
 
 // poll asks once. Giving up does not cut it off at once, see lastWords.
 func (p *poller) poll(ctx context.Context) (answer, time.Time, error) {
-	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() {
-		t := time.NewTimer(lastWords)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-inner.Done():
-		}
-		cancel(context.Cause(ctx))
-	})
+	inner, stop := patient(ctx)
 	defer stop()
 	asked := time.Now()
 	ans, err := p.agent.post(inner, opPoll, p.server.Token, p.code.DeviceName, p.client, url.Values{
@@ -123,11 +113,28 @@ func (p *poller) poll(ctx context.Context) (answer, time.Time, error) {
 	return ans, asked, err
 }
 
+// patient returns a context that ends lastWords after ctx, with its cause. stop
+// must be called.
+func patient(ctx context.Context) (inner context.Context, stop func()) {
+	inner, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(lastWords)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-inner.Done():
+		}
+		cancel(context.Cause(ctx))
+	})
+	return inner, func() { forget(); cancel(nil) }
+}
+
 // decide reads one answer; done tells whether the waiting is over.
 func (p *poller) decide(ctx context.Context, ans answer, asked time.Time) (s Session, done bool, err error) {
 	switch v := judge(ans); v {
 	case success:
-		s, err = p.session(ctx, ans, asked)
+		want := Request{Scope: p.code.Scope, DeviceID: p.code.DeviceID, DeviceName: p.code.DeviceName}
+		s, err = p.agent.session(ctx, p.server, p.client, want, ans, asked)
 		if err == nil || ans.object {
 			return s, true, err
 		}
@@ -202,13 +209,16 @@ func (p *poller) offline(ctx context.Context, err error, after time.Duration) {
 	p.tell(ctx, Event{Kind: EventOffline, Err: err, Retry: time.Now().Add(p.next())})
 }
 
-func (p *poller) tell(ctx context.Context, e Event) {
-	if p.events == nil {
+func (p *poller) tell(ctx context.Context, e Event) { tell(ctx, p.events, e) }
+
+// tell sends an event to whoever reads them, if there is anybody.
+func tell(ctx context.Context, events chan<- Event, e Event) {
+	if events == nil {
 		return
 	}
 	e.Time = time.Now()
 	select {
-	case p.events <- e:
+	case events <- e:
 	case <-ctx.Done():
 	}
 }

@@ -146,19 +146,27 @@ func (a *answer) readError() {
 	a.object = jsontext.Value(a.body).Kind() == '{'
 	a.access, a.refresh = NewSecret(text(e.Access)), NewSecret(text(e.Refresh))
 	a.secret = append(a.secret, a.access, a.refresh)
-	code, prose := text(e.Code), a.quote(text(e.Code), saidMax)
 	a.said = a.quote(text(e.Description), saidMax)
 	a.errcode = a.quote(text(e.ErrCode), 64)
 	switch {
 	case a.errcode != "":
-		a.said = prose
-	case codeLike(code) && !slices.ContainsFunc(a.secret, NewSecret(code).Equal):
-		a.code = code
+		a.said = a.quote(text(e.Code), saidMax)
 	case present(e.Code) || present(e.ErrCode):
-		a.oddError = true
-		if a.said == "" {
-			a.said = prose
-		}
+		a.setError(text(e.Code), text(e.Description))
+	}
+}
+
+// setError takes an error and its description (RFC 6749 section 5.2): a code if
+// it looks like one.
+func (a *answer) setError(code, description string) {
+	a.said = a.quote(description, saidMax)
+	if codeLike(code) && !slices.ContainsFunc(a.secret, NewSecret(code).Equal) {
+		a.code = code
+		return
+	}
+	a.oddError = true
+	if a.said == "" {
+		a.said = a.quote(code, saidMax)
 	}
 }
 

@@ -44,6 +44,8 @@ type serverRecord struct {
 	Account       string   `json:"account,omitzero"`
 	Actions       []string `json:"actions,omitempty"`
 	OfflineAccess bool     `json:"offline_access,omitzero"`
+	PKCE          bool     `json:"pkce,omitzero"`
+	NamesIssuer   bool     `json:"names_issuer,omitzero"`
 }
 
 type clientRecord struct {

@@ -19,7 +19,8 @@
 //
 // The people are alice (password "alice") and root (password "root", an
 // administrator); AddUser makes more. A person approves a login by the method
-// Approve or in a browser at the verification URI.
+// Approve or in a browser at the verification URI, and a login by browser by the
+// method Authorize or in one.
 //
 // # What goes wrong
 //
@@ -46,11 +47,13 @@
 //
 // # Left out on purpose
 //
-//   - The authorization code and client credentials grants, token exchange,
-//     and the authentication methods with JWTs: the device grant needs none of
-//     them, and there is no recording to hold them to. A code that comes all the
-//     same is refused as MAS refuses an unknown one.
-//   - What the metadata names beside that, /authorize and /graphql: not found.
+//   - The client credentials grant, token exchange, and the authentication
+//     methods with JWTs: no login of a person needs them.
+//   - Of the authorization code grant, which only MAS has here, id_token and
+//     form_post: the code comes in
+//     the query or in the fragment. There is no recording of it; it follows MAS's
+//     source.
+//   - What the metadata names beside that, /graphql: not found.
 //   - CORS preflights: only browsers send them.
 //   - Rate limits of passwords and e-mail: they would make tests wait.
 //   - Jobs: MAS provisions people and deletes devices seconds later, here it

@@ -26,6 +26,8 @@ func description(code string) string {
 		return "The client is not authorized to request an access token using this method."
 	case "unsupported_grant_type":
 		return "The authorization grant type is not supported by the authorization server."
+	case "unsupported_response_type":
+		return "The authorization server does not support obtaining an access token using this method."
 	case "unsupported_token_type":
 		return "The authorization server does not support the revocation of the presented token type."
 	case "invalid_redirect_uri":

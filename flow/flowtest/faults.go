@@ -13,7 +13,7 @@ import (
 // An Endpoint names a place where requests arrive.
 type Endpoint string
 
-// The endpoints. Poll and Refresh are both the token endpoint, told apart by
+// The endpoints. Poll, Exchange and Refresh are the token endpoint, told apart by
 // grant_type; Token is all of it, Any is everything.
 const (
 	Any Endpoint = "any"
@@ -26,17 +26,19 @@ const (
 	Devices   Endpoint = "devices"
 
 	// Of the authorization server.
-	Discovery  Endpoint = "discovery" // /.well-known/openid-configuration
-	Register   Endpoint = "register"
-	Device     Endpoint = "device"
-	Token      Endpoint = "token"
-	Poll       Endpoint = "poll"    // of Token: grant_type device_code
-	Refresh    Endpoint = "refresh" // of Token: grant_type refresh_token
-	Revoke     Endpoint = "revoke"
-	Introspect Endpoint = "introspect"
-	UserInfo   Endpoint = "userinfo"
-	Keys       Endpoint = "keys"
-	Page       Endpoint = "page" // what people see in a browser
+	Discovery     Endpoint = "discovery" // /.well-known/openid-configuration
+	Register      Endpoint = "register"
+	Device        Endpoint = "device"
+	Authorization Endpoint = "authorization" // what the link of a login by browser leads to
+	Token         Endpoint = "token"
+	Poll          Endpoint = "poll"     // of Token: grant_type device_code
+	Exchange      Endpoint = "exchange" // of Token: grant_type authorization_code
+	Refresh       Endpoint = "refresh"  // of Token: grant_type refresh_token
+	Revoke        Endpoint = "revoke"
+	Introspect    Endpoint = "introspect"
+	UserInfo      Endpoint = "userinfo"
+	Keys          Endpoint = "keys"
+	Page          Endpoint = "page" // what people see in a browser
 
 	// Of both.
 	Login     Endpoint = "login"     // the old login, refresh and logout
@@ -46,7 +48,7 @@ const (
 
 // covers reports whether a request at endpoint o is one at e.
 func (e Endpoint) covers(o Endpoint) bool {
-	return e == o || e == Any || e == Token && (o == Poll || o == Refresh)
+	return e == o || e == Any || e == Token && (o == Poll || o == Exchange || o == Refresh)
 }
 
 const forever time.Duration = math.MaxInt64

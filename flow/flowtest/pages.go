@@ -33,6 +33,7 @@ type page struct {
 	// What is asked for, and by whom.
 	ClientName, Device, Address, Asked string
 	Powers                             []string
+	Back                               string // where a refusal leads
 }
 
 func asking(g *grant) page {
@@ -244,8 +245,11 @@ func (s *Server) loginPost(c *call) answer {
 
 // afterLogin is where a person wanted to go; only ever a page of ours.
 func (s *Server) afterLogin(q url.Values) string {
-	if q.Get("kind") == "continue_device_code_grant" {
+	switch q.Get("kind") {
+	case "continue_device_code_grant":
 		return "/device/" + url.PathEscape(q.Get("id"))
+	case "continue_authorization_grant":
+		return "/consent/" + url.PathEscape(q.Get("id"))
 	}
 	return "/" + s.traits.paths.account
 }

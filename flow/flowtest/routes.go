@@ -88,6 +88,9 @@ func (s *Server) masRoutes() []route {
 	const v3 = "/_matrix/client/v3"
 	return []route{
 		{"POST", "/oauth2/introspect", Introspect, s.introspect},
+		{"GET", "/authorize", Authorization, s.authorizePage},
+		{"GET", "/consent/{}", Page, s.agreePage},
+		{"POST", "/consent/{}", Page, s.agreePost},
 		{"GET", "/api/admin/v1/users", AdminAPI, s.masUsers},
 		{"GET", v3 + "/login", Login, s.compatFlows},
 		{"POST", v3 + "/login", Login, s.compatLogin},
@@ -153,6 +156,8 @@ func refined(e Endpoint, c *call) Endpoint {
 		switch c.form.Get("grant_type") {
 		case grantDeviceCode:
 			return Poll
+		case grantCode:
+			return Exchange
 		case grantRefresh:
 			return Refresh
 		}

@@ -50,6 +50,7 @@ type state struct {
 	clients     map[string]*client
 	dedup       map[[32]byte]*client
 	grants      []*grant
+	codes       []*codeGrant
 	sessions    []*session
 	access      map[string]*accessToken
 	refresh     map[string]*refreshToken

@@ -22,11 +22,13 @@ func (s *Server) token(c *call) answer {
 		return s.poll(cl, c)
 	case grantRefresh:
 		return s.rotate(cl, c.form.Get("refresh_token"))
-	case grantCode, grantCredentials:
-		if !slices.Contains(cl.grants, c.form.Get("grant_type")) {
+	case grantCode:
+		return s.exchangeCode(cl, c)
+	case grantCredentials:
+		if !slices.Contains(cl.grants, grantCredentials) {
 			return oauthError(http.StatusUnauthorized, "unauthorized_client")
 		}
-		return oauthError(http.StatusBadRequest, "invalid_grant") // no code was ever given out
+		return oauthError(http.StatusBadRequest, "invalid_grant")
 	}
 	return oauthError(http.StatusBadRequest, "unsupported_grant_type")
 }
