@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,8 +53,12 @@ func (a *Agent) Authorize(s Server, c Client, want Request, redirectURI string) 
 		Scope: want.Scope, DeviceName: want.DeviceName, issuer: s.Issuer, mustName: s.NamesIssuer,
 		state: NewSecret(rand.Text()), verifier: NewSecret(oauth2.GenerateVerifier())}
 	conf := oauth2.Config{ClientID: c.ID, Endpoint: s.Endpoint(), RedirectURL: redirectURI, Scopes: strings.Fields(want.Scope)}
-	z.URI = conf.AuthCodeURL(z.state.Reveal(), oauth2.S256ChallengeOption(z.verifier.Reveal()),
-		oauth2.SetAuthURLParam("response_mode", "query")) // a fragment would never reach the listener
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(z.verifier.Reveal()),
+		oauth2.SetAuthURLParam("response_mode", "query")} // a fragment would never reach the listener
+	if slices.Contains(conf.Scopes, "offline_access") { // OpenID Connect Core section 11: ignored without
+		options = append(options, oauth2.SetAuthURLParam("prompt", "consent"))
+	}
+	z.URI = conf.AuthCodeURL(z.state.Reveal(), options...)
 	u, err := url.Parse(z.URI)
 	if err != nil {
 		return Authorization{}, &Error{Kind: KindBug, Op: opRedirect.String(), Problem: "the link cannot be made"}

@@ -142,6 +142,22 @@ func TestBrowserLoginOnTheWire(t *testing.T) {
 	}, flowtest.WithDeviceGrant(false))
 }
 
+// A plain issuer gives no refresh token for the asking alone (OpenID Connect Core
+// section 11), and a homeserver is not bothered.
+func TestConsentForOfflineAccess(t *testing.T) {
+	for scope, want := range map[string]string{"openid offline_access": "consent", flow.ScopeAPI: ""} {
+		server := flow.Server{Issuer: "https://id.example.org", Token: "https://id.example.org/t", Authorization: "https://id.example.org/a", PKCE: true}
+		z, err := new(flow.Agent).Authorize(server, flow.Client{ID: "c"}, flow.Request{Scope: scope}, testRedirect)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := url.Parse(z.URI)
+		if err != nil || u.Query().Get("prompt") != want {
+			t.Errorf("%s: %s, %v", scope, z.URI, err)
+		}
+	}
+}
+
 // Each login has a state, a challenge and a device of its own.
 func TestBrowserLoginsDiffer(t *testing.T) {
 	bubble(t, func(t *testing.T, hs *flowtest.Server, agent *flow.Agent) {

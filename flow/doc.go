@@ -13,6 +13,10 @@
 //	Refresh   Session          → Session
 //	Revoke    Session
 //
+// At a server without the device grant, BeginBrowser makes a link instead of a
+// code, and WaitBrowser waits for the browser that was sent there to come back to
+// a [Listener] on this machine.
+//
 // The package never prints and never stores. Whoever refreshes a Session must
 // store the new one durably before using its access token: a server may end
 // the session when the old refresh token comes again after the new tokens were

@@ -17,11 +17,12 @@ const patience = 15 * time.Second
 // An attempt is what the model knows of one login under way. Attempts are
 // numbered, because messages of an older one may still be on their way.
 type attempt struct {
-	number  int
-	cancel  context.CancelFunc
-	events  <-chan flow.Event
-	release chan struct{} // closed when somebody else is to read events
-	over    bool          // the channel is closed, or there was none yet
+	number    int
+	cancel    context.CancelFunc
+	events    <-chan flow.Event
+	addresses chan string   // out of a browser elsewhere, to the attempt
+	release   chan struct{} // closed when somebody else is to read events
+	over      bool          // the channel is closed, or there was none yet
 }
 
 // The messages of an attempt.
@@ -44,9 +45,13 @@ func (m loginModel) begin() (loginModel, tea.Cmd) {
 	m = m.forget()
 	ctx, cancel := context.WithCancel(m.base)
 	number := m.attempt.number + 1
-	m.attempt = attempt{number: number, cancel: cancel, release: make(chan struct{})}
+	addresses := make(chan string, 1)
+	m.attempt = attempt{number: number, cancel: cancel, addresses: addresses, release: make(chan struct{})}
 	m = m.enter(discovering)
 	start, server := m.options.Start, m.server
+	if browser := m.options.Browser; m.browser {
+		start = func(ctx context.Context, server string) <-chan flow.Event { return browser(ctx, server, addresses) }
+	}
 	return m, func() tea.Msg { return startedMsg{number, start(ctx, server)} }
 }
 
@@ -54,7 +59,7 @@ func (m loginModel) begin() (loginModel, tea.Cmd) {
 func (m loginModel) forget() loginModel {
 	m.step, m.found, m.shown, m.offline = "", flow.Event{}, flow.Event{}, flow.Event{}
 	m.warnings, m.last, m.qr, m.noQR = nil, flow.Event{}, qrCode{}, ""
-	m.err, m.note, m.help = nil, "", false
+	m.err, m.note, m.help, m.typing = nil, "", false, false
 	return m
 }
 

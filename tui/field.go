@@ -9,13 +9,18 @@ import (
 	"github.com/mxauth/mxauth/flow"
 )
 
-// fieldMax is how much a field holds, in characters.
-const fieldMax = 300
+// How much a field holds, in characters: a name of a server, or an address out of
+// a browser with a code in it.
+const (
+	fieldMax   = 300
+	addressMax = 16 << 10
+)
 
 // A field is one line of text being typed. It is a value.
 type field struct {
 	text []rune
 	at   int // where the cursor stands, 0 to len(text)
+	max  int // how much it holds; 0: fieldMax
 }
 
 func newField(text string) field { return field{}.insert(text) }
@@ -24,8 +29,12 @@ func (f field) String() string { return string(f.text) }
 
 // insert puts text at the cursor, cleaned: what is pasted may be anything.
 func (f field) insert(text string) field {
-	more := []rune(flow.Clean(text, fieldMax))
-	if room := fieldMax - len(f.text); len(more) > room {
+	most := fieldMax
+	if f.max > 0 {
+		most = f.max
+	}
+	more := []rune(flow.Clean(text, most))
+	if room := most - len(f.text); len(more) > room {
 		more = more[:max(room, 0)]
 	}
 	f.text = append(append(f.text[:f.at:f.at], more...), f.text[f.at:]...)

@@ -18,7 +18,14 @@ const stillEvery = 5 * time.Minute
 type LinesOptions struct {
 	Seen    []flow.Event // what came before, see [Attempt]
 	QR      bool         // print a QR code too
-	Environ []string     // nil: os.Environ()
+	Browser bool         // it is a login by browser
+	Paste   bool         // somebody takes the address that a browser elsewhere ends on
+
+	// OpenURL opens the link of a login by browser at once; nil where no browser
+	// can be expected here.
+	OpenURL func(ctx context.Context, url string) error
+
+	Environ []string // nil: os.Environ()
 }
 
 // Lines prints a login as sentences, one under the other: nothing moves, nothing
@@ -32,7 +39,7 @@ func Lines(ctx context.Context, w io.Writer, events <-chan flow.Event, o LinesOp
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
-	l := &lines{w: w, options: o, still: time.NewTicker(stillEvery), hint: time.NewTimer(hintAfter)}
+	l := &lines{ctx: ctx, w: w, options: o, opened: make(chan error, 1), still: time.NewTicker(stillEvery), hint: time.NewTimer(hintAfter)}
 	defer l.still.Stop()
 	defer l.hint.Stop()
 	for _, e := range o.Seen {
@@ -54,15 +61,19 @@ func Lines(ctx context.Context, w io.Writer, events <-chan flow.Event, o LinesOp
 
 // lines is the state of one Lines.
 type lines struct {
+	ctx     context.Context
 	w       io.Writer
 	options LinesOptions
 	still   *time.Ticker
 	hint    *time.Timer // when to say what may be wrong
 	code    flow.Code   // the one that is shown
+	opened  chan error  // what came of opening the link
+	expiry  time.Time   // of the code, or of the link
 	server  string
 	typed   string // what was asked for; perhaps a Matrix ID
 	away    bool   // the lost connection was told
 	waiting bool
+	scope   string // what was asked for
 	last    flow.Event
 	bad     error // the code cannot be shown
 }
@@ -80,12 +91,16 @@ func (l *lines) read(ctx context.Context, events <-chan flow.Event) {
 			}
 			l.event(e)
 		case <-l.still.C:
-			if left := time.Until(l.code.Expiry); l.waiting && left > time.Minute {
+			if left := time.Until(l.expiry); l.waiting && left > time.Minute {
 				l.say("Still waiting, %s left.", roughly(left))
 			}
 		case <-l.hint.C:
 			if l.waiting && !l.away {
-				l.say("%s", refusedHint(l.code))
+				l.say("%s", refusedHint(l.scope))
+			}
+		case err := <-l.opened:
+			if err != nil {
+				l.say("No browser could be opened: %s", sentence(clean(err.Error())))
 			}
 		case <-cancelled:
 			limit := time.NewTimer(patience)
@@ -118,12 +133,23 @@ func (l *lines) event(e flow.Event) {
 		if name := clean(e.Server.Name); name != "" {
 			l.server = name
 		}
+		if l.options.Browser {
+			l.say("Registering at %s.", host(e.Server.Issuer))
+			return
+		}
 		l.say("Asking %s for a code.", host(e.Server.Issuer))
 	case flow.EventCode:
 		l.show(e)
+	case flow.EventLink:
+		l.link(e)
+	case flow.EventStray:
+		l.say("%s", strayed)
+	case flow.EventAnswered:
+		l.waiting = false
+		l.say("The browser has answered. Asking for the tokens.")
 	case flow.EventOffline:
 		if !l.away {
-			l.say("No connection; trying again. The code is still good.")
+			l.say("No connection; trying again.%s", l.stillGood())
 		}
 		l.away = true
 	case flow.EventOnline:
@@ -149,9 +175,8 @@ func (l *lines) show(e flow.Event) {
 	if l.bad = presentable(e.Code); l.bad != nil {
 		return
 	}
-	l.code, l.waiting = e.Code, true
-	l.still.Reset(stillEvery)
-	l.hint.Reset(hintAfter)
+	l.code = e.Code
+	l.wait(e.Code.Expiry, e.Code.Scope)
 	if l.options.QR {
 		l.symbol(e.Code.Link())
 	}
@@ -165,11 +190,45 @@ func (l *lines) show(e flow.Event) {
 	l.say("The code is good until %s. Waiting.", e.Code.Expiry.Local().Format("15:04"))
 }
 
+// wait begins the wait for a person.
+func (l *lines) wait(expiry time.Time, scope string) {
+	l.expiry, l.scope, l.waiting = expiry, scope, true
+	l.still.Reset(stillEvery)
+	l.hint.Reset(hintAfter)
+}
+
+func (l *lines) stillGood() string {
+	if l.code.UserCode == "" {
+		return ""
+	}
+	return " The code is still good."
+}
+
+// link prints where to log in by browser, and opens it.
+func (l *lines) link(e flow.Event) {
+	auth := e.Authorization
+	if !drawable(auth.URI) {
+		l.bad = errUndrawable
+		return
+	}
+	l.wait(auth.Expiry, auth.Scope)
+	l.say("Open this link in a browser on this machine:")
+	l.say("%s", auth.URI)
+	if l.options.Paste {
+		l.say("In a browser elsewhere, the last page cannot be shown: paste its address here. It begins with %s", auth.RedirectURI)
+	}
+	l.say("%s", onlyYours(account(l.typed, l.server), ""))
+	l.say("The link is good until %s. Waiting.", auth.Expiry.Local().Format("15:04"))
+	if l.options.OpenURL != nil && len(l.options.Seen) == 0 { // else a screen has opened it
+		go func() { l.opened <- l.options.OpenURL(l.ctx, auth.URI) }()
+	}
+}
+
 // refusedHint says what an error on the page means: servers check what was asked
 // for only there, and the device hears "pending" till the code runs out.
-func refusedHint(c flow.Code) string {
+func refusedHint(scope string) string {
 	hint := "If that page shows an error, the server refuses what was asked for, which is never heard of here: stop, and ask for less."
-	if scope := clean(c.Scope); scope != "" {
+	if scope = clean(scope); scope != "" {
 		hint += " Asked for was: " + scope
 	}
 	return hint

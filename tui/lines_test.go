@@ -58,7 +58,7 @@ Or open https://account.matrix.org/link?code=7KQ4ZP
 Only approve a login that you started: to matrix.org, from build-box.
 The page names build-box and repeats the code as "security code": compare both.
 The code is good until ` + until + `. Waiting.
-` + refusedHint(code.Code) + `
+` + refusedHint(code.Code.Scope) + `
 Still waiting, 15 minutes left.
 No connection; trying again. The code is still good.
 Connected again. Waiting.

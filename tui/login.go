@@ -30,8 +30,15 @@ type LoginOptions struct {
 	// began the login has a question to ask about it. Nil: none does.
 	Leave func(error) bool
 
+	// Browser is Start for a login by browser. Where the browser runs elsewhere,
+	// addresses brings those that the user copied out of it. It is offered where a
+	// server takes no other login, or comes first with InBrowser. It may be nil.
+	Browser   func(ctx context.Context, server string, addresses <-chan string) <-chan flow.Event
+	InBrowser bool
+
 	// OpenURL opens a page in a browser on this machine. It is called only
-	// when the user asks for it. Without it there is no such key.
+	// when the user asks for it, by a key or by a login by browser. Without it
+	// there is no such key.
 	OpenURL func(ctx context.Context, url string) error
 
 	// The window of an Output that is no terminal.
@@ -57,6 +64,10 @@ type Attempt struct {
 	Seen   []flow.Event // what is still of interest: the server, the code, a lost connection
 	Events <-chan flow.Event
 	Cancel context.CancelFunc // ends it; must be called at the end in any case
+
+	// Paste takes addresses out of a browser until there are no more or the
+	// attempt is cancelled. It is nil for a login with a code.
+	Paste func(addresses <-chan string)
 }
 
 // Login shows one login from the server's name to its result. The error is nil
@@ -81,6 +92,9 @@ func Login(ctx context.Context, o LoginOptions) (LoginResult, error) {
 	}
 	if err == nil && end.phase == handed {
 		result.Plain = &Attempt{Seen: end.seen(), Events: end.attempt.events, Cancel: cancel}
+		if end.browser {
+			result.Plain.Paste = func(from <-chan string) { paste(base, end.attempt.addresses, from) }
+		}
 		return result, nil
 	}
 	cancel()

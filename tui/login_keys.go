@@ -27,11 +27,21 @@ func (m loginModel) keys() []key[loginModel] {
 			all = append([]k{open}, all...)
 		}
 		return all
+	case linked:
+		return m.browserKeys(text, quit)
 	case failed:
-		return []k{{[]string{"n", "enter"}, "try again", "", "", loginModel.again}, back, quit}
+		again := k{[]string{"n", "enter"}, "try again", "", "", loginModel.again}
+		if m.offersBrowser() {
+			return []k{{[]string{"b", "enter"}, "log in by browser", "browser", "", browserKey}, again, back, quit}
+		}
+		return []k{again, back, quit}
 	case expired:
-		return []k{{[]string{"enter", "n"}, "new code", "", "", loginModel.again}, back, quit}
-	case storing, renewing, quitting:
+		label := "new code"
+		if m.browser {
+			label = "new link"
+		}
+		return []k{{[]string{"enter", "n"}, label, "", "", loginModel.again}, back, quit}
+	case fetching, storing, renewing, quitting:
 		return []k{quit}
 	}
 	return nil
@@ -40,6 +50,10 @@ func (m loginModel) keys() []key[loginModel] {
 // press takes one key.
 func (m loginModel) press(k tea.KeyPressMsg) (loginModel, tea.Cmd) {
 	name := spelling(k)
+	if m.typing && k.Text != "" { // a letter of the address, and no key
+		m.field = m.field.edit(k)
+		return m, nil
+	}
 	c, cmd, taken := m.common(name)
 	if m.canvas = c; taken {
 		return m, cmd
@@ -47,7 +61,7 @@ func (m loginModel) press(k tea.KeyPressMsg) (loginModel, tea.Cmd) {
 	if do := pressed(m.keys(), name); do != nil {
 		return do(m)
 	}
-	if m.phase == asking {
+	if m.phase == asking || m.typing {
 		m.note = ""
 		m.field = m.field.edit(k)
 	}
@@ -76,17 +90,18 @@ func answerKey(m loginModel) (loginModel, tea.Cmd) {
 func otherKey(m loginModel) (loginModel, tea.Cmd) {
 	m.field, m.note = newField(m.server), ""
 	m.err = nil
+	m.browser = m.options.InBrowser && m.options.Browser != nil
 	return m.enter(asking), nil
 }
 
 func copyKey(m loginModel) (loginModel, tea.Cmd) {
 	var cmd tea.Cmd
-	m.canvas, cmd = m.copy(m.shown.Code.Link())
+	m.canvas, cmd = m.copy(m.link())
 	return m, cmd
 }
 
 func openKey(m loginModel) (loginModel, tea.Cmd) {
 	var cmd tea.Cmd
-	m.canvas, cmd = m.open(m.base, m.options.OpenURL, m.shown.Code.Link())
+	m.canvas, cmd = m.open(m.base, m.options.OpenURL, m.link())
 	return m, cmd
 }

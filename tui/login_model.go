@@ -18,6 +18,8 @@ const (
 	asking      loginPhase = iota // for the server's name
 	discovering                   // finding the server, registering, asking for a code
 	waiting                       // the code is shown
+	linked                        // the link of a login by browser is shown
+	fetching                      // the browser has answered
 	storing                       // approved
 	failed                        // m.err says why
 	expired                       // the code ran out
@@ -41,10 +43,12 @@ type loginModel struct {
 	server  string    // as it was given
 	field   field
 	attempt attempt
+	browser bool // this is a login by browser
+	typing  bool // linked: an address is being typed into field
 
 	step     flow.EventKind // discovering: the last step
 	found    flow.Event     // EventServer
-	shown    flow.Event     // EventCode
+	shown    flow.Event     // EventCode or EventLink
 	qr       qrCode         // empty if there is none, noQR says why
 	noQR     string
 	offline  flow.Event // EventOffline, while it lasts
@@ -57,7 +61,7 @@ type loginModel struct {
 type beginMsg struct{}
 
 func newLogin(base context.Context, env environ, o LoginOptions) loginModel {
-	m := loginModel{canvas: newCanvas(env), options: o, base: base, server: o.Server}
+	m := loginModel{canvas: newCanvas(env), options: o, base: base, server: o.Server, browser: o.InBrowser && o.Browser != nil}
 	if m.server == "" {
 		return m.enter(asking)
 	}
@@ -66,7 +70,7 @@ func newLogin(base context.Context, env environ, o LoginOptions) loginModel {
 
 // enter begins a phase.
 func (m loginModel) enter(p loginPhase) loginModel {
-	m.phase, m.since, m.help = p, m.now, false
+	m.phase, m.since, m.help, m.typing = p, m.now, false, false
 	return m
 }
 
@@ -98,8 +102,11 @@ func (m loginModel) handle(msg tea.Msg) (loginModel, tea.Cmd) {
 	case tea.KeyPressMsg:
 		return m.press(msg)
 	case tea.PasteMsg:
-		if m.phase == asking {
+		switch m.phase {
+		case asking:
 			m.field = m.field.insert(msg.Content)
+		case linked:
+			return m.pasted(msg.Content)
 		}
 	case beginMsg:
 		return m.begin()
@@ -152,10 +159,14 @@ func (m loginModel) event(e flow.Event) (loginModel, tea.Cmd) {
 		m.err = nil
 		return m.enter(left), nil
 	}
+	var open tea.Cmd
 	if m.phase != quitting && m.phase != renewing {
 		m = m.move(e)
+		if e.Kind == flow.EventLink && m.phase == linked && m.options.OpenURL != nil {
+			m, open = openKey(m) // which is what a login by browser is
+		}
 	}
-	return m, m.attempt.listen()
+	return m, tea.Batch(open, m.attempt.listen())
 }
 
 // record notes what an event tells.
@@ -172,6 +183,8 @@ func (m loginModel) record(e flow.Event) loginModel {
 		} else {
 			m.qr = qr
 		}
+	case flow.EventLink:
+		m.shown = e
 	case flow.EventOffline:
 		m.offline = e
 	case flow.EventOnline:
@@ -193,6 +206,16 @@ func (m loginModel) move(e flow.Event) loginModel {
 			return m.fail(err)
 		}
 		return m.enter(waiting)
+	case flow.EventLink:
+		if !drawable(e.Authorization.URI) {
+			m.stop()
+			return m.fail(errUndrawable)
+		}
+		return m.enter(linked)
+	case flow.EventStray:
+		m.canvas = m.remark(strayed)
+	case flow.EventAnswered:
+		return m.enter(fetching)
 	case flow.EventApproved:
 		return m.enter(storing)
 	case flow.EventError:
@@ -234,17 +257,20 @@ func (m loginModel) ended() (loginModel, tea.Cmd) {
 		return m.begin()
 	case handing:
 		return m.enter(handed), nil
-	case discovering, waiting, storing:
+	case discovering, waiting, linked, fetching, storing:
 		return m.fail(errNoReason), nil
 	}
 	return m, nil
 }
 
+// errUndrawable refuses what a terminal might obey.
+var errUndrawable = &flow.Error{Kind: flow.KindInvalid, Op: "show the code", Problem: "the server's link or code holds characters that do not belong there"}
+
 // presentable refuses a code that could not be shown as the server sent it.
 func presentable(c flow.Code) error {
 	for _, s := range []string{c.UserCode, c.VerificationURI, c.Link()} {
 		if !drawable(s) {
-			return &flow.Error{Kind: flow.KindInvalid, Op: "show the code", Problem: "the server's link or code holds characters that do not belong there"}
+			return errUndrawable
 		}
 	}
 	return nil
@@ -253,9 +279,9 @@ func presentable(c flow.Code) error {
 // next is how long the screen stays as it is; 0 if it does not change with time.
 func (m loginModel) next() time.Duration {
 	switch m.phase {
-	case discovering, storing, renewing, quitting:
+	case discovering, fetching, storing, renewing, quitting:
 		return untilSecond(m.now.Sub(m.since))
-	case waiting:
+	case waiting, linked:
 		if odd := m.left() % time.Second; odd > 0 {
 			return odd
 		}
@@ -264,5 +290,21 @@ func (m loginModel) next() time.Duration {
 	return 0
 }
 
-// left is how long the code is good.
-func (m loginModel) left() time.Duration { return max(0, m.shown.Code.Expiry.Sub(m.now)) }
+// expiry is when the code or the link runs out.
+func (m loginModel) expiry() time.Time {
+	if m.shown.Kind == flow.EventLink {
+		return m.shown.Authorization.Expiry
+	}
+	return m.shown.Code.Expiry
+}
+
+// left is how long the code or the link is good.
+func (m loginModel) left() time.Duration { return max(0, m.expiry().Sub(m.now)) }
+
+// link is what leads to the server's page.
+func (m loginModel) link() string {
+	if m.shown.Kind == flow.EventLink {
+		return m.shown.Authorization.URI
+	}
+	return m.shown.Code.Link()
+}

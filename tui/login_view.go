@@ -19,15 +19,21 @@ func (m loginModel) View() tea.View {
 	var lines []line
 	var cursor *tea.Cursor
 	margin := m.margin()
-	if m.phase == waiting && !m.help {
+	if (m.phase == waiting || m.phase == linked) && !m.help && !m.typing {
 		margin = 0 // a long link needs every column
 	}
 	m.w -= margin
 	switch {
 	case m.help && m.phase == waiting:
 		lines = squeeze(m.helpPage(), m.h)
+	case m.help && m.phase == linked:
+		lines = squeeze(m.browserHelp(), m.h)
 	case m.phase == asking:
-		lines, cursor = m.question()
+		lines, cursor = m.question("Server  ", "A domain, a Matrix ID or a URL, such as matrix.org or @alice:example.org")
+	case m.typing:
+		lines, cursor = m.question("Address ", "The address of the page that the browser elsewhere ended on. It begins with "+m.shown.Authorization.RedirectURI)
+	case m.phase == linked:
+		lines = m.browserPage()
 	case m.phase == waiting:
 		lines = m.codePage()
 	default:
@@ -64,19 +70,33 @@ func (m loginModel) page() []block {
 	switch m.phase {
 	case discovering:
 		blocks = append(blocks, block{gap: true, lines: m.steps()})
+	case fetching:
+		next := "Asking for the tokens" + m.waited(m.since)
+		if m.offline.Kind != "" {
+			next = m.state(true)
+		}
+		blocks = append(blocks, block{gap: true, lines: append(
+			m.marked(good, "[ok]", "The browser has answered"), m.marked(plain, "[..]", next)...)})
 	case storing:
 		blocks = append(blocks, block{gap: true, lines: append(
 			m.marked(good, "[ok]", "Approved"),
 			m.marked(plain, "[..]", "Storing the tokens"+m.waited(m.since))...)})
 	case renewing:
-		blocks = append(blocks, m.paragraph(0, true, "[..] Giving up the old code"+m.waited(m.since)))
+		what := "code"
+		if m.browser {
+			what = "link"
+		}
+		blocks = append(blocks, m.paragraph(0, true, "[..] Giving up the old "+what+m.waited(m.since)))
 	case quitting:
 		blocks = append(blocks, m.paragraph(0, true, "[..] Stopping; the server may still be answering"+m.waited(m.since)))
 	case failed:
 		blocks = append(blocks, block{gap: true, lines: m.marked(bad, "[!]", sentence(clean(m.err.Error())))})
 	case expired:
-		life := m.shown.Code.Expiry.Sub(m.shown.Time)
+		life := m.expiry().Sub(m.shown.Time)
 		text := "The code ran out."
+		if m.browser { // or the server took the answer for too old
+			text, life = sentence(clean(m.err.Error())), 0
+		}
 		if !m.shown.Time.IsZero() && life > 0 {
 			text = "The code ran out after " + minutes(life) + "."
 		}
@@ -102,7 +122,11 @@ func (m loginModel) steps() []line {
 	if service := host(s.Issuer); service != host(s.Homeserver) || labels[0] != "" {
 		lines = append(lines, m.hostRow(labels[1], service)...)
 	}
-	return append(lines, m.marked(plain, "[..]", "Asking for a code"+m.waited(m.since))...)
+	next := "Asking for a code"
+	if m.browser {
+		next = "Registering"
+	}
+	return append(lines, m.marked(plain, "[..]", next+m.waited(m.since))...)
 }
 
 // hostRow is a row about a host. Where it is too long it breaks and is not cut:
@@ -154,16 +178,15 @@ func loggedIn(e flow.Event) string {
 	return text
 }
 
-// question asks for the server's name.
-func (m loginModel) question() ([]line, *tea.Cursor) {
-	const label = "Server  "
+// question asks for something in one line, which is longer than the window at
+// times.
+func (m loginModel) question(label, help string) ([]line, *tea.Cursor) {
 	prompt := label
 	if m.w < 2*len(label) {
 		prompt = ""
 	}
 	text, column := m.field.window(m.w - len(prompt))
 	entry := line{{text: prompt}, {text: text, look: bold}}
-	help := "A domain, a Matrix ID or a URL, such as matrix.org or @alice:example.org"
 	blocks := []block{m.title(m.w), {gap: true, lines: []line{entry}}, m.paragraph(3, false, help)}
 	if m.note != "" {
 		blocks = append(blocks, block{rank: 1, gap: true, lines: m.marked(bad, "[!]", m.note)})

@@ -122,6 +122,8 @@ type event struct {
 	Event    string `json:"event"`
 	UserCode string `json:"user_code"`
 	URI      string `json:"verification_uri"`
+	Link     string `json:"authorization_uri"`
+	Redirect string `json:"redirect_uri"`
 	DeviceID string `json:"device_id"`
 	Name     string `json:"name"`
 	UserID   string `json:"user_id"`
@@ -154,7 +156,7 @@ func (b box) login(approve func(event), args ...string) (event, int) {
 		if err := json.Unmarshal(lines.Bytes(), &last); err != nil {
 			b.t.Fatalf("not an event: %q: %v", lines.Text(), err)
 		}
-		if last.Event == "code" && approve != nil {
+		if (last.Event == "code" || last.Event == "link") && approve != nil {
 			approve(last)
 		}
 	}

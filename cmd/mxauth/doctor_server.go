@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -85,6 +86,9 @@ func (a *app) checkServer(ctx context.Context, t doctorTarget, entries []keystor
 	device := check{Name: "device login at " + name, OK: true, Found: "offered"}
 	if err := s.CheckDeviceLogin(false); err != nil {
 		device = a.failed(device.Name, err, discoveryAdvice(err))
+		if errors.Is(err, flow.ErrBrowserOnly) {
+			device.Advice = "Log in there with mxauth login --browser."
+		}
 	}
 	return append([]check{server, device, checkScopes(name, s, entries)}, dates.check(name)...)
 }

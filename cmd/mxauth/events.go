@@ -19,6 +19,8 @@ type eventLine struct {
 	UserCode   string         `json:"user_code,omitempty"`
 	URI        string         `json:"verification_uri,omitempty"`
 	Complete   string         `json:"verification_uri_complete,omitempty"`
+	Link       string         `json:"authorization_uri,omitempty"`
+	Redirect   string         `json:"redirect_uri,omitempty"`
 	Expires    *time.Time     `json:"expires_at,omitempty"`
 	DeviceID   string         `json:"device_id,omitempty"`
 	DeviceName string         `json:"device_name,omitempty"`
@@ -65,13 +67,17 @@ func jsonEvent(e flow.Event) eventLine {
 	switch e.Kind {
 	case flow.EventDiscover:
 		l.Server = e.Name
-	case flow.EventServer, flow.EventRegister, flow.EventApproved:
+	case flow.EventServer, flow.EventRegister, flow.EventAnswered, flow.EventApproved:
 		l.Server, l.Issuer = e.Server.Name, e.Server.Issuer
 	case flow.EventCode:
 		expires := e.Code.Expiry.UTC().Round(time.Second)
 		l.Server, l.Issuer = e.Server.Name, e.Server.Issuer
 		l.UserCode, l.URI, l.Complete, l.Expires = e.Code.UserCode, e.Code.VerificationURI, e.Code.VerificationURIComplete, &expires
 		l.DeviceID, l.DeviceName = e.Code.DeviceID, e.DeviceName
+	case flow.EventLink:
+		expires := e.Authorization.Expiry.UTC().Round(time.Second)
+		l.Server, l.Issuer = e.Server.Name, e.Server.Issuer
+		l.Link, l.Redirect, l.Expires, l.DeviceID = e.Authorization.URI, e.Authorization.RedirectURI, &expires, e.Authorization.DeviceID
 	case flow.EventOffline:
 		retry := e.Retry.UTC().Round(time.Millisecond)
 		l.Retry, l.Error = &retry, errorText(e.Err)

@@ -24,6 +24,7 @@ type loginOptions struct {
 	scope      []string
 	store      string
 	plain, qr  bool
+	browser    bool
 	json       bool
 	issuer     string
 	clientID   string
@@ -40,7 +41,8 @@ func (a *app) loginCommand() *cobra.Command {
 		Short: "Log in with a code or QR code that you approve on another device",
 		Example: "  mxauth login matrix.org\n" +
 			"  mxauth login example.org --name deploybot\n" +
-			"  mxauth login --issuer https://id.example.org --name ci",
+			"  mxauth login --issuer https://id.example.org --name ci\n" +
+			"  mxauth login --browser example.org",
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -58,6 +60,7 @@ func (a *app) loginCommand() *cobra.Command {
 	f.BoolVar(&o.plain, "plain", false, "plain lines instead of a screen")
 	f.BoolVar(&o.qr, "qr", false, "a QR code among the plain lines too")
 	f.BoolVar(&o.json, "json", false, "one JSON event a line on stdout")
+	f.BoolVar(&o.browser, "browser", false, "log in by a browser on this machine, not with a code; elsewhere, paste the address that the browser ends on (a line on stdin)")
 	f.StringVar(&o.issuer, "issuer", "", "log in to this OpenID issuer instead of a homeserver (needs --name)")
 	f.StringVar(&o.clientID, "client-id", "", "use this client ID instead of registering")
 	f.StringVar(&o.initial, "initial-token", "", "file with an initial access token for the registration; - for stdin")
@@ -74,13 +77,20 @@ func (a *app) login(ctx context.Context, o loginOptions) error {
 		return errors.Join(err, a.printEvent(flow.Event{Kind: flow.EventError, Time: time.Now(), Err: err}))
 	case err != nil:
 		return err
-	case o.json:
-		return a.loginJSON(ctx, l, o.server)
 	case screen:
 		return a.loginScreen(ctx, l, o)
 	}
+	l.Browser = o.browser
+	if o.browser && o.initial != "-" { // stdin is not used up
+		var done func()
+		l.Addresses, done = a.typedLines()
+		defer done()
+	}
+	if o.json {
+		return a.loginJSON(ctx, l, o.server)
+	}
 	return a.withOtherSite(l, func() error {
-		_, err := tui.Lines(ctx, a.err, l.Start(ctx, o.server), tui.LinesOptions{QR: o.qr})
+		_, err := tui.Lines(ctx, a.err, l.Start(ctx, o.server), tui.LinesOptions{QR: o.qr, Browser: o.browser, Paste: l.Addresses != nil, OpenURL: a.opener()})
 		return err
 	})
 }
@@ -136,11 +146,18 @@ func (a *app) onScreen(ctx context.Context, l *login.Login, o loginOptions) erro
 		server = o.issuer
 	}
 	speak := a.hush()
-	r, err := tui.Login(ctx, tui.LoginOptions{Input: a.in, Output: a.err, Server: server, Start: l.Start, OpenURL: a.opener(), Leave: isOtherSite})
+	r, err := tui.Login(ctx, tui.LoginOptions{Input: a.in, Output: a.err, Server: server, Start: l.Start,
+		Browser: byBrowser(l), InBrowser: o.browser, OpenURL: a.opener(), Leave: isOtherSite})
 	speak()
 	if r.Plain != nil { // the person chose plain lines: the same login goes on
 		defer r.Plain.Cancel()
-		_, err = tui.Lines(ctx, a.err, r.Plain.Events, tui.LinesOptions{Seen: r.Plain.Seen, QR: o.qr})
+		byBrowser := r.Plain.Paste != nil
+		if byBrowser {
+			lines, done := a.typedLines()
+			defer done()
+			go r.Plain.Paste(lines)
+		}
+		_, err = tui.Lines(ctx, a.err, r.Plain.Events, tui.LinesOptions{Seen: r.Plain.Seen, QR: o.qr, Browser: byBrowser, Paste: byBrowser, OpenURL: a.opener()})
 		return err
 	}
 	switch {
@@ -150,6 +167,15 @@ func (a *app) onScreen(ctx context.Context, l *login.Login, o loginOptions) erro
 		return &toldError{err}
 	}
 	return err
+}
+
+// byBrowser begins the same login by browser.
+func byBrowser(l *login.Login) func(context.Context, string, <-chan string) <-chan flow.Event {
+	return func(ctx context.Context, server string, addresses <-chan string) <-chan flow.Event {
+		other := *l
+		other.Browser, other.Addresses = true, addresses
+		return other.Start(ctx, server)
+	}
 }
 
 // A toldError was told on the screen already: only what to do next is missing.

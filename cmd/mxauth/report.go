@@ -149,7 +149,7 @@ func (a *app) serverAdvice(e *flow.Error) string {
 	case flow.KindDeclined:
 		return kept + "If that was a mistake, log in again."
 	case flow.KindExpired:
-		return kept + "For a new code, log in again."
+		return kept + "For a new one, log in again."
 	case flow.KindEnded:
 		if a.session == "" {
 			return "Log in again."
@@ -161,6 +161,9 @@ func (a *app) serverAdvice(e *flow.Error) string {
 		}
 		return kept + "Try again in a moment."
 	case flow.KindUnsupported:
+		if errors.Is(e, flow.ErrBrowserOnly) {
+			return kept + "Log in by browser: mxauth login --browser " + a.server() + a.withName()
+		}
 		return strings.TrimSpace(kept)
 	case flow.KindUsage:
 		return "No request was made."

@@ -50,9 +50,8 @@
 //   - The client credentials grant, token exchange, and the authentication
 //     methods with JWTs: no login of a person needs them.
 //   - Of the authorization code grant, which only MAS has here, id_token and
-//     form_post: the code comes in
-//     the query or in the fragment. There is no recording of it; it follows MAS's
-//     source.
+//     form_post: the code comes in the query or in the fragment. There is no
+//     recording of it; it follows MAS's source.
 //   - What the metadata names beside that, /graphql: not found.
 //   - CORS preflights: only browsers send them.
 //   - Rate limits of passwords and e-mail: they would make tests wait.

@@ -34,6 +34,11 @@ type Login struct {
 	OtherSite  string   // host of a verification page that the person agreed to, see flow.SiteError
 	Client     flow.Client
 	Initial    flow.Secret // initial access token for the registration
+
+	// Browser logs in by browser, not with a code. Addresses brings those that
+	// a person copied out of a browser elsewhere; nil where nobody can.
+	Browser   bool
+	Addresses <-chan string
 }
 
 // Check finds mistakes before any request is made. server may be empty where
@@ -186,7 +191,7 @@ func (a *attempt) run() (flow.Event, error) {
 	if err != nil {
 		return flow.Event{}, err
 	}
-	session, err := a.approval(found)
+	session, err := a.login(found)
 	if err != nil {
 		return flow.Event{}, errors.Join(err, a.Store.Remove(context.WithoutCancel(a.ctx), slot, nil))
 	}
@@ -226,18 +231,17 @@ func (a *attempt) find() (keystore.Entry, flow.Server, error) {
 	return slot, found, nil
 }
 
-// approval shows a code and waits for a person.
-func (a *attempt) approval(found flow.Server) (flow.Session, error) {
+// login gets a session by the way that was chosen.
+func (a *attempt) login(found flow.Server) (flow.Session, error) {
 	a.tell(flow.Event{Kind: flow.EventRegister, Server: found})
 	if a.Issuer != "" && len(a.Scope) == 0 && !found.OfflineAccess {
 		a.want.Scope = "openid" // MAS, for one, refuses offline_access, and needs none
 	}
-	client, code, err := a.begin(found)
-	if err != nil {
-		return flow.Session{}, err
+	way := a.approval
+	if a.Browser {
+		way = a.browser
 	}
-	a.tell(flow.Event{Kind: flow.EventCode, Server: found, Code: code, DeviceName: code.DeviceName})
-	session, err := a.Agent.Wait(a.ctx, found, client, code, a.events)
+	session, err := way(found)
 	if err != nil {
 		return session, err
 	}
@@ -247,6 +251,61 @@ func (a *attempt) approval(found flow.Server) (flow.Session, error) {
 	}
 	a.tell(flow.Event{Kind: flow.EventApproved, Server: found})
 	return session, nil
+}
+
+// browser shows a link and waits for the browser to come back, here or in the
+// words of a person.
+func (a *attempt) browser(found flow.Server) (flow.Session, error) {
+	listener, err := flow.Listen()
+	if err != nil {
+		return flow.Session{}, err
+	}
+	client := a.Client
+	if a.Issuer != "" && client.ID == "" && found.Registration == "" {
+		client = a.keptClient(found)
+	}
+	client, auth, err := a.Agent.BeginBrowser(a.ctx, found, client, flow.Registration{InitialToken: a.Initial}, a.want, listener.RedirectURI())
+	if err != nil {
+		return flow.Session{}, errors.Join(err, listener.Close())
+	}
+	ctx, cancel := context.WithCancel(a.ctx)
+	addresses := make(chan string)
+	var working sync.WaitGroup
+	working.Go(func() { listener.Serve(ctx, auth, addresses) })
+	working.Go(func() { forward(ctx, addresses, a.Addresses) })
+	defer working.Wait()
+	defer cancel()
+	a.tell(flow.Event{Kind: flow.EventLink, Server: found, Authorization: auth})
+	return a.Agent.WaitBrowser(a.ctx, found, client, auth, addresses, a.events)
+}
+
+// forward passes on what comes, until that ends or ctx does.
+func forward(ctx context.Context, to chan<- string, from <-chan string) {
+	for {
+		select {
+		case s, ok := <-from:
+			if !ok {
+				return
+			}
+			select {
+			case to <- s:
+			case <-ctx.Done():
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// approval shows a code and waits for a person.
+func (a *attempt) approval(found flow.Server) (flow.Session, error) {
+	client, code, err := a.begin(found)
+	if err != nil {
+		return flow.Session{}, err
+	}
+	a.tell(flow.Event{Kind: flow.EventCode, Server: found, Code: code, DeviceName: code.DeviceName})
+	return a.Agent.Wait(a.ctx, found, client, code, a.events)
 }
 
 // begin asks for a code. A plain issuer's registration is used again for as long
