@@ -39,9 +39,31 @@ const (
 // Errors: KindDeclined, KindExpired, KindEnded if the server handed the tokens
 // out and they may have been lost on the way, KindInvalid, KindRefused; an end
 // of ctx is its cause. A homeserver's tokens that carry more than was asked for,
-// or for another device, are revoked, and the error is KindInvalid.
+// or for another device, are revoked, and the error is KindInvalid. [Unheard]
+// tells which of them may hide a session that the server has made.
 func (a *Agent) Wait(ctx context.Context, s Server, c Client, code Code, events chan<- Event) (Session, error) {
 	p := poller{agent: a, server: s, client: c, code: code, events: events, pause: code.Interval}
+	session, err := p.wait(ctx)
+	if err != nil && p.lost {
+		err = &unheardError{err}
+	}
+	return session, err
+}
+
+// An unheardError ends a wait whose last poll had no answer of the server's.
+type unheardError struct{ error }
+
+// Unwrap returns what went wrong.
+func (e *unheardError) Unwrap() error { return e.error }
+
+// Unheard reports whether a login failed in a way that may have lost the tokens:
+// its last poll was not answered, so the server may have made the session.
+func Unheard(err error) bool {
+	var e *unheardError
+	return errors.As(err, &e)
+}
+
+func (p *poller) wait(ctx context.Context) (Session, error) {
 	for {
 		if err := p.sleep(ctx); err != nil {
 			return Session{}, err
@@ -49,6 +71,7 @@ func (a *Agent) Wait(ctx context.Context, s Server, c Client, code Code, events 
 		ans, asked, err := p.poll(ctx)
 		if err != nil {
 			if KindOf(err) != KindTemporary {
+				p.lost = true
 				return Session{}, err
 			}
 			p.offline(ctx, err, 0)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -131,6 +132,25 @@ func soleItem(account string) error {
 		}
 	}
 	return &Error{Kind: Broken, Store: KindKeyring, Problem: "the keyring has several items for one session, and deletes none"}
+}
+
+// sync makes what was just written outlast a loss of power: gnome-keyring
+// syncs its file and renames it, and does not sync the folder. Where there is no
+// such folder, or none for us, another program keeps the items in its own way.
+func (*ring) sync() error {
+	data := os.Getenv("XDG_DATA_HOME")
+	if data == "" {
+		data = filepath.Join(os.Getenv("HOME"), ".local", "share")
+	}
+	folder := filepath.Join(data, "keyrings")
+	if !filepath.IsAbs(folder) {
+		return nil
+	}
+	err := syncDir(folder)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return fileError(folder, err)
 }
 
 // isCalled reports whether an error is one of the bus's own.

@@ -161,13 +161,19 @@ func (r *ring) get(ctx context.Context, e Entry) ([]byte, error) {
 }
 
 func (r *ring) delete(ctx context.Context, e Entry) error {
-	return r.call(ctx, func() error { return keyring.Delete(service, e.Account) })
+	if err := r.call(ctx, func() error { return keyring.Delete(service, e.Account) }); err != nil {
+		return err
+	}
+	return r.sync()
 }
 
-// set writes one item and reads it back. Nothing is deleted where that shows
+// set writes one item durably and reads it back. Nothing is deleted where that shows
 // something else: it may be the old record, and all that there is.
 func (r *ring) set(ctx context.Context, e Entry, value []byte) error {
 	if err := r.call(ctx, func() error { return keyring.Set(service, e.Account, string(value)) }); err != nil {
+		return err
+	}
+	if err := r.sync(); err != nil {
 		return err
 	}
 	back, err := r.get(ctx, e)

@@ -149,11 +149,19 @@ func (k *Keystore) readEntry(id string) (Entry, error) {
 
 // writeEntry replaces sessions/ID.json. The session's lock must be held.
 func (k *Keystore) writeEntry(e Entry) error {
-	b, err := json.Marshal(entryFile{Version: formatVersion, Entry: e})
+	b, err := encodeEntry(e)
 	if err != nil {
-		return &Error{Kind: Broken, Problem: "the session's file cannot be written as JSON", Err: err}
+		return err
 	}
 	return writeFile(k.file(e.ID, ".json"), b)
+}
+
+func encodeEntry(e Entry) ([]byte, error) {
+	b, err := json.Marshal(entryFile{Version: formatVersion, Entry: e})
+	if err != nil {
+		return nil, &Error{Kind: Broken, Problem: "the session's file cannot be written as JSON", Err: err}
+	}
+	return b, nil
 }
 
 // disown takes the name from sessions that another one took it from: a killed

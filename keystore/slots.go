@@ -15,7 +15,8 @@ import (
 // A slot is a place for a login that is under way in this process.
 type slot struct {
 	lock *fileLock
-	pen  pen
+	pen  pen    // for its tokens
+	note *draft // for its entry: a disk that fills up meanwhile must not undo the login
 }
 
 func (k *Keystore) slot(id string) (slot, bool) {
@@ -33,16 +34,20 @@ func (k *Keystore) release(id string) {
 	delete(k.slots, id)
 	k.mu.Unlock()
 	if ok {
-		k.warn("A temporary file was left behind", s.pen.drop())
+		k.warn("A temporary file was left behind", errors.Join(s.pen.drop(), s.note.drop()))
 		k.unlock(s.lock)
 	}
 }
+
+// Leave ends a slot and keeps its note, for a login of which nobody knows whether
+// the server has made a session: it is Abandoned.
+func (k *Keystore) Leave(e Entry) { k.release(e.ID) }
 
 // Reserve makes the slot of a login, before its code is shown: an approved login
 // must not fail for want of a place. draft says what is known so far, which is
 // what Abandoned tells if this process is killed. The store must be prepared.
 //
-// The slot ends with Name or Remove.
+// The slot ends with Name, Remove or Leave.
 func (k *Keystore) Reserve(ctx context.Context, kind Kind, draft flow.Session) (Entry, error) {
 	v, err := k.vault(kind)
 	if err != nil {
@@ -76,9 +81,14 @@ func (k *Keystore) reserve(ctx context.Context, v vault, e Entry) error {
 	if err != nil {
 		return err
 	}
-	var pen pen
+	s := slot{lock: lock}
 	if err = k.writeEntry(e); err == nil {
-		pen, err = v.open(ctx, e, nil)
+		s.pen, err = v.open(ctx, e, nil)
+	}
+	if err == nil {
+		if s.note, err = newDraft(k.file(e.ID, ".json"), roomFor(nil)); err != nil {
+			err = errors.Join(err, s.pen.drop())
+		}
 	}
 	if err != nil {
 		// Where the store fails too, the note stays, and the next login tries again.
@@ -90,12 +100,13 @@ func (k *Keystore) reserve(ctx context.Context, v vault, e Entry) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.slots[e.ID] = slot{lock, pen}
+	k.slots[e.ID] = s
 	return nil
 }
 
-// Fill stores the tokens of a reserved slot, durably, and reads them back. It
-// may be called again after a failure.
+// Fill stores the tokens of a reserved slot, durably, and reads them back; what
+// the entry repeats of them is written by Name. It may be called again after a
+// failure.
 func (k *Keystore) Fill(ctx context.Context, e Entry, s flow.Session) (Entry, error) {
 	slot, ours := k.slot(e.ID)
 	if !ours {
@@ -108,15 +119,15 @@ func (k *Keystore) Fill(ctx context.Context, e Entry, s flow.Session) (Entry, er
 	if err := k.store(ctx, slot.pen, data); err != nil {
 		return e, err
 	}
-	e = e.with(s)
-	return e, k.writeEntry(e)
+	return e.with(s), nil
 }
 
 // Name gives a slot its name and its user. If another session has the name, it
 // is an ExistsError, unless that session is over: then the slot takes the name,
 // in one write, and the other becomes Pending.
 func (k *Keystore) Name(ctx context.Context, e Entry, name, userID string, over *Entry) (Entry, error) {
-	if _, ours := k.slot(e.ID); !ours {
+	slot, ours := k.slot(e.ID)
+	if !ours {
 		return e, &NotFoundError{}
 	}
 	if name == "" {
@@ -134,7 +145,7 @@ func (k *Keystore) Name(ctx context.Context, e Entry, name, userID string, over 
 		}
 		named := e
 		named.Name, named.UserID, named.Pending = name, userID, false
-		if err := k.writeEntry(named); err != nil {
+		if err := k.writeNote(ctx, slot, named); err != nil {
 			k.warn("The name could not be given back", k.writeEntry(e)) // it may stand there all the same
 			return err
 		}
@@ -149,6 +160,16 @@ func (k *Keystore) Name(ctx context.Context, e Entry, name, userID string, over 
 		k.warn("The session before it still has its name", k.disown(ctx, name))
 	}
 	return e, nil
+}
+
+// writeNote puts an entry into the room that was reserved for it. It tries for a
+// while, like the tokens before it: a person has approved them.
+func (k *Keystore) writeNote(ctx context.Context, s slot, e Entry) error {
+	b, err := encodeEntry(e)
+	if err != nil {
+		return err
+	}
+	return k.store(ctx, plainPen{s.note}, b)
 }
 
 // Remove forgets a session. If revoke is not nil, it is called first with the
@@ -199,8 +220,14 @@ func (k *Keystore) remove(ctx context.Context, e Entry, revoke func(context.Cont
 		if err := k.revoke(ctx, v, e, revoke); err != nil {
 			return err
 		}
-		// A failure from here on must not leave one that looks alive.
-		k.warn("The end of the session could not be noted", k.end(e, "logged out"))
+		// A failure from here on must not leave one that looks alive. Where the
+		// note finds no room, the tokens make some as they go.
+		if k.end(e, "logged out") != nil {
+			if err := v.erase(ctx, e); err != nil {
+				return err
+			}
+			k.warn("The end of the session could not be noted", k.end(e, "logged out"))
+		}
 	}
 	if err := v.erase(ctx, e); err != nil {
 		return err

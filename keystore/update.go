@@ -54,6 +54,11 @@ func (k *Keystore) settle(e Entry, s flow.Session) error {
 	if err == nil && current.Expiry.Equal(s.Expiry) && !s.Expiry.IsZero() {
 		return nil
 	}
+	if e.Kind == KindKeyring {
+		if err := k.ring.sync(); err != nil {
+			return err
+		}
+	}
 	return fileError(k.sessionsDir(), syncDir(k.sessionsDir()))
 }
 

@@ -188,17 +188,30 @@ func (a *attempt) sweep() {
 		if e.Kind != a.Kind {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), revokeTime)
-		err := a.undo(ctx, e)
-		cancel()
-		switch {
-		case errors.Is(err, keystore.ErrNotFound): // another login was faster
-		case err != nil:
-			a.warn("A login at %s that was interrupted left a session, which could not be ended: %s", e.Server, err)
-		case e.Updated.IsZero():
-			a.warn("An earlier login at %s was interrupted. If it was approved all the same, end its device in the account page%s.", e.Server, deviceWords(e.DeviceID))
-		default:
-			a.warn("A session at %s that an interrupted login had left was ended%s.", e.Server, deviceWords(e.DeviceID))
-		}
+		a.clear(e)
+	}
+}
+
+// clear ends what one killed login left behind. Where it left no tokens its device
+// is all that is known, so that is told before it is forgotten.
+func (a *attempt) clear(e keystore.Entry) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), revokeTime)
+	defer cancel()
+	var bad *keystore.Error
+	_, err := a.Store.Get(ctx, e)
+	empty := errors.As(err, &bad) && bad.Kind == keystore.Missing
+	if empty {
+		a.warn("An earlier login at %s was interrupted. If it was approved all the same, end its device in the account page%s.", e.Server, deviceWords(e.DeviceID))
+	}
+	if a.ctx.Err() != nil { // nobody listens any more
+		return
+	}
+	err = a.undo(ctx, e)
+	switch {
+	case errors.Is(err, keystore.ErrNotFound): // another login was faster
+	case err != nil:
+		a.warn("A login at %s that was interrupted left a session, which could not be ended: %s", e.Server, err)
+	case !empty:
+		a.warn("A session at %s that an interrupted login had left was ended%s.", e.Server, deviceWords(e.DeviceID))
 	}
 }

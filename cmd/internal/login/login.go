@@ -193,9 +193,19 @@ func (a *attempt) run() (flow.Event, error) {
 	}
 	session, err := a.login(found)
 	if err != nil {
-		return flow.Event{}, errors.Join(err, a.Store.Remove(context.WithoutCancel(a.ctx), slot, nil))
+		return flow.Event{}, errors.Join(err, a.giveUp(slot, err))
 	}
 	return a.keep(slot, session)
+}
+
+// giveUp forgets a slot, unless the server may have made its session: then the
+// device must be known until somebody was told of it, see sweep.
+func (a *attempt) giveUp(slot keystore.Entry, why error) error {
+	if flow.Unheard(why) {
+		a.Store.Leave(slot)
+		return nil
+	}
+	return a.Store.Remove(context.WithoutCancel(a.ctx), slot, nil)
 }
 
 // find discovers the server and makes a place for the tokens, side by side: both

@@ -32,6 +32,8 @@ func writeOverlay(t *testing.T) string {
 		}
 	}
 	addFile(t, dir, replace, "modelled_test.go", "package model\n\nconst modelled = true\n")
+	addFile(t, dir, replace, filepath.Join(root, "keystore/keyring_secretservice.go"), modelledRing)
+	addFile(t, dir, replace, filepath.Join(root, "keystore/ringquick_secretservice.go"), "package keystore\n")
 	b, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +44,36 @@ func writeOverlay(t *testing.T) string {
 	}
 	return path
 }
+
+// modelledRing is what keystore knows of the Secret Service beyond go-keyring. Its
+// keyring is open and asks nobody.
+const modelledRing = `package keystore
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/mxauth/mxauth/keystore/keystoretest/disk"
+)
+
+const itemMax = 32 << 10
+
+func probeRing(context.Context) error { return nil }
+
+func quickItem(context.Context, string) (string, error) { return "", errUnusual }
+
+func soleItem(string) error { return nil }
+
+func canPrompt() bool { return false }
+
+func (r *ring) sync() error {
+	if disk.Mistake("` + folderUnsynced + `") {
+		return nil
+	}
+	folder := filepath.Join(filepath.Dir(r.k.opts.Dir), disk.KeyringDir)
+	return fileError(folder, syncDir(folder))
+}
+`
 
 func addToOverlay(t *testing.T, dir string, replace map[string]string, path string) {
 	t.Helper()
@@ -54,6 +86,8 @@ func addToOverlay(t *testing.T, dir string, replace map[string]string, path stri
 	if filepath.Base(filepath.Dir(path)) == "keystore" {
 		code = strings.ReplaceAll(code, "\t\"os\"\n", "\tos "+diskImport+"\n")
 		code = strings.ReplaceAll(code, "\t\"github.com/gofrs/flock\"\n", "\tflock "+diskImport+"\n")
+		code = strings.ReplaceAll(code, "\t\"github.com/zalando/go-keyring\"\n", "\tkeyring "+diskImport+"\n")
+		code = strings.ReplaceAll(code, "(service, ", "(r.k.opts.Dir, ") // tells who asks
 	}
 	code = strings.ReplaceAll(code, "time.Now()", "disk.Now()")
 	if strings.Contains(code, "disk.Now()") || strings.Contains(code, "disk.Mistake(") {

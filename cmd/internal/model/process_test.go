@@ -35,6 +35,7 @@ type process struct {
 	cancel func() // so that a killed process does not go on for long
 	script []string
 
+	at         int // which command it runs
 	dead, done bool
 	err        error  // of the last command
 	seen       uint64 // a hash of all that it has learned
@@ -61,12 +62,14 @@ func (p *process) learn(what string) {
 
 // run runs the commands to their ends.
 func (p *process) run() {
-	for _, command := range p.script {
+	for i, command := range p.script {
 		p.began(command)
+		p.seen, p.at = uint64(i), i // a new process knows nothing
 		err := p.command(command)
 		if p.dead {
 			break // nobody hears of it
 		}
+		p.disk.End()
 		p.err = err
 		p.w.note("%s: %s: %v", p.name, command, err)
 		p.learn(command)
@@ -98,6 +101,9 @@ func (p *process) command(name string) error {
 		return err
 	case "logout":
 		return k.Remove(ctx, e, p.agent().Revoke)
+	case "move":
+		_, err = k.Move(ctx, e, otherKind(e.Kind))
+		return err
 	}
 	panic("no such command: " + name)
 }
@@ -150,10 +156,10 @@ func (p *process) useBeforeStore(ctx context.Context, s flow.Session) (flow.Sess
 }
 
 func (p *process) login(ctx context.Context, k *keystore.Keystore) error {
-	if err := k.Prepare(ctx, keystore.KindPlaintext); err != nil {
+	if err := k.Prepare(ctx, p.w.kind()); err != nil {
 		return err
 	}
-	l := &login.Login{Agent: p.agent(), Store: k, Kind: keystore.KindPlaintext, Name: session}
+	l := &login.Login{Agent: p.agent(), Store: k, Kind: p.w.kind(), Name: session}
 	var err error
 	for e := range l.Start(ctx, "https://hs.test") {
 		err = e.Err
@@ -188,9 +194,6 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t := p.w.server.byRefresh(form.Get("refresh_token")); t != nil && t.flying == p {
 		t.flying = nil
 	}
-	if a.pair != nil && errors.Is(err, errCut) {
-		a.pair.grant.cut = true
-	}
 	if err == nil {
 		err = r.Context().Err()
 	}
@@ -199,9 +202,6 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if a.pair != nil {
 		a.pair.arrived = p
-	}
-	if what == "refresh" {
-		time.Sleep(time.Millisecond) // so that no two tokens expire at the same moment
 	}
 	p.learn(a.body)
 	return response(a), nil

@@ -51,6 +51,10 @@ func (w *world) ran(p *process, command string, err error) {
 	if err != nil {
 		w.told += err.Error()
 	}
+	if approved := slices.ContainsFunc(w.server.grants, func(g *grant) bool { return g.by == p }); command == "login" &&
+		err != nil && approved && slices.Equal(w.failed, []string{"no space"}) {
+		w.violated("%s undid an approved login for one write that failed: %v", p.name, err)
+	}
 	if command != "logout" || err != nil {
 		return
 	}
@@ -97,18 +101,21 @@ func (w *world) entries() []keystore.Entry {
 	return entries
 }
 
+// unnoted is what is told of a logout that could not write it down.
+const unnoted = "end of the session could not be noted"
+
 // afterwards is the day after: whatever happened, no live session is lost, the
 // next commands work, and what is logged out stays so.
 func (w *world) afterwards() {
 	w.budget = 0
-	disk.SetClock(0)
+	disk.SetClock(theDay)
 	now, _ := w.records()
 	for _, g := range w.server.grants {
 		g.stored(now)
 	}
 	w.reachable()
 	w.usable()
-	if strings.Contains(w.told, "end of the session could not be noted") {
+	if strings.Contains(w.told, unnoted) {
 		return // a full disk, and then a crash: a dead session whose tokens are gone stays in the list
 	}
 	w.alone("login")
@@ -126,8 +133,7 @@ func (w *world) reachable() {
 	entries := w.entries()
 	for _, g := range w.server.grants {
 		known := slices.ContainsFunc(entries, func(e keystore.Entry) bool { return e.DeviceID == g.device })
-		quiet := g.cut && g.by != nil && g.by.dead // killed before it could tell
-		if g.ended == "" && !known && !quiet && !strings.Contains(w.told, g.device) {
+		if g.ended == "" && !known && !strings.Contains(w.told, g.device) {
 			w.violated("the session of device %s lives at the server, and nothing is known of it here", g.device)
 		}
 	}
@@ -180,7 +186,7 @@ func (w *world) clear() {
 	}
 	now, _ := w.disk.Files()
 	for path := range now {
-		if strings.HasPrefix(path, "/state/sessions/") {
+		if strings.HasPrefix(path, "/state/sessions/") || strings.HasPrefix(path, disk.KeyringDir) {
 			w.violated("everything is logged out, and %s lies about", path)
 		}
 	}

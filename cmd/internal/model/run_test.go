@@ -4,8 +4,8 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
-	"time"
 
+	"github.com/mxauth/mxauth/keystore"
 	"github.com/mxauth/mxauth/keystore/keystoretest/disk"
 )
 
@@ -13,13 +13,22 @@ import (
 type scenario struct {
 	name    string
 	scripts [][]string // one for each process
-	faults  int        // how many things may go wrong in one run
-	coarse  bool       // see world
-	always  bool       // it is searched to its end every time
+
+	ring   bool     // the session lies in the keyring
+	faults int      // how many things may go wrong in one run
+	only   []string // of the faults; nil: all
+	coarse bool     // to read the list of sessions is one step
+	always bool     // it is searched every time
 }
 
-// A chooser picks one of n options by its index; -1 ends the run. key stands for
-// all that matters of the moment.
+func (sc scenario) kind() keystore.Kind {
+	if sc.ring {
+		return keystore.KindKeyring
+	}
+	return keystore.KindPlaintext
+}
+
+// A chooser picks one of n options by its index; -1 ends the run.
 type chooser func(w *world, options []option) int
 
 // An outcome is how a run ended.
@@ -34,13 +43,14 @@ func play(t *testing.T, first beginning, s scenario, strict, tooSoon bool, choos
 	var out outcome
 	synctest.Test(t, func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, 2)
-		disk.SetClock(0)
-		w := &world{tried: map[string]bool{}}
+		disk.SetClock(theDay)
+		w := &world{scenario: s, disk: first.disk.Clone(), tried: map[string]bool{}}
 		w.server = &server{strict: strict, events: w}
-		w.begin(first)
-		w.budget, w.tooSoon, w.coarse = s.faults, tooSoon, s.coarse
+		w.server.login(first.device).expires = true
+		w.budget, w.tooSoon = s.faults, tooSoon
 		for i, script := range s.scripts {
 			w.start(newProcess(w, string(rune('A'+i)), script...))
+			w.settle() // what they draw by lot, they draw in this order
 		}
 		if w.drive(choose) && w.wrong == "" && !known(w.end()) {
 			w.note("the day after")
@@ -58,26 +68,26 @@ type beginning struct {
 	device string
 }
 
-// afterLogin logs in, once for all runs.
-func afterLogin(t *testing.T) (b beginning) {
+// beginnings are made once for all runs.
+type beginnings map[keystore.Kind]beginning
+
+// afterLogin logs in.
+func (b beginnings) afterLogin(t *testing.T, kind keystore.Kind) beginning {
+	if first, ok := b[kind]; ok {
+		return first
+	}
 	synctest.Test(t, func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, 1)
-		disk.SetClock(0)
-		w := &world{disk: disk.NewDisk(), tried: map[string]bool{}}
+		disk.SetClock(dayBefore)
+		w := &world{scenario: scenario{ring: kind == keystore.KindKeyring}, disk: disk.NewDisk(), tried: map[string]bool{}}
 		w.server = &server{events: w}
 		if p := w.alone("login"); p.err != nil {
 			t.Fatal("the first login failed: ", p.did, w.wrong, w.trace)
 		}
 		w.stop()
-		b = beginning{w.disk, w.server.grants[0].device}
+		b[kind] = beginning{w.disk, w.server.grants[0].device}
 	})
-	return b
-}
-
-func (w *world) begin(b beginning) {
-	time.Sleep(time.Hour)
-	w.disk = b.disk.Clone()
-	w.server.login(b.device).expires = true
+	return b[kind]
 }
 
 func (w *world) start(p *process) {

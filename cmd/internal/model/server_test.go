@@ -24,7 +24,6 @@ type grant struct {
 	ended  string // why; empty while it lives
 
 	lost    bool // an answer with its tokens did not arrive, or died with its reader
-	cut     bool // an answer with its tokens broke off
 	unsaved bool // its first tokens were given out, and their reader died
 }
 
@@ -188,9 +187,11 @@ func (s *server) answerRefresh(p *process, token string) answer {
 	return answer{200, tokens(next), next}
 }
 
+// tokens is the answer that holds a pair. No two of them expire at one moment: by
+// its expiry an entry tells which tokens it knows.
 func tokens(p *pair) string {
-	return fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":300,"scope":"urn:matrix:client:api:* urn:matrix:client:device:%s"}`,
-		p.access, p.refresh, p.grant.device)
+	return fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d,"scope":"urn:matrix:client:api:* urn:matrix:client:device:%s"}`,
+		p.access, p.refresh, 300+len(p.grant.pairs), p.grant.device)
 }
 
 // whoAmI is how an access token is used.
@@ -204,17 +205,23 @@ func (s *server) whoAmI(bearer string) answer {
 	return answer{status: 200, body: fmt.Sprintf(`{"user_id":"@alice:hs.test","device_id":%q}`, p.grant.device)}
 }
 
-// dump is the whole state, for comparing two.
-func (s *server) dump() string {
+// dump is the whole state, for comparing two. order names the processes that are
+// there, gone one that is not any more.
+func (s *server) dump(order []*process, gone *process) string {
+	name := func(p *process) int {
+		if p == nil || p == gone || p.dead {
+			return 0
+		}
+		return slices.Index(order, p) + 1
+	}
 	var b strings.Builder
 	for _, g := range s.grants {
-		fmt.Fprintf(&b, "%s %q %t %t\n", g.device, g.ended, g.lost, g.unsaved)
-		for _, p := range g.pairs {
-			flying := ""
-			if p.flying != nil {
-				flying = p.flying.name
+		fmt.Fprintf(&b, "%s %t %t %t %t %d\n", g.device, g.ended != "", g.ended == "replay", g.lost, g.unsaved, name(g.by))
+		for i, p := range g.pairs {
+			fmt.Fprintf(&b, "%t %t %t %t %t %d\n", p.expires, p.next != nil, p.superseded, p.revoked, p.used, name(p.flying))
+			if i == len(g.pairs)-1 && g.lost {
+				fmt.Fprintf(&b, "%d\n", name(p.arrived))
 			}
-			fmt.Fprintf(&b, "%t %t %t %t %t %s\n", p.expires, p.next != nil, p.superseded, p.revoked, p.used, flying)
 		}
 	}
 	return b.String()

@@ -2,9 +2,6 @@ package model
 
 import (
 	"fmt"
-	"hash/fnv"
-	"io"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/mxauth/mxauth/keystore"
 	"github.com/mxauth/mxauth/keystore/keystoretest/disk"
 )
 
@@ -21,11 +19,11 @@ import (
 // wait before a step; one is chosen and goes on to its next step, or is killed,
 // or its step fails.
 type world struct {
+	scenario
 	disk    *disk.Disk
 	server  *server
 	procs   []*process
 	budget  int  // how many more things may go wrong
-	coarse  bool // to read the list of sessions is one step
 	tooSoon bool // tokens are used before they are stored, on purpose
 
 	running sync.WaitGroup
@@ -35,13 +33,15 @@ type world struct {
 	trace   []string
 	wrong   string // the first violation
 	tried   map[string]bool
-	out     bool   // somebody logged out, or tried to
-	told    string // what people were told that may matter later
+	out     bool     // somebody logged out, or tried to
+	failed  []string // the faults so far
+	told    string   // what people were told that may matter later
 }
 
 // A waiter is a goroutine of a process before a step.
 type waiter struct {
 	p        *process
+	command  int // of the process
 	op, path string
 	resume   chan error
 }
@@ -66,7 +66,7 @@ func (w *world) step(p *process, op, path string) error {
 		w.mu.Unlock()
 		return errKilled
 	}
-	v := &waiter{p, op, path, make(chan error)}
+	v := &waiter{p, p.at, op, path, make(chan error)}
 	w.waiting = append(w.waiting, v)
 	w.mu.Unlock()
 	return <-v.resume
@@ -110,6 +110,11 @@ func (o option) String() string {
 // options lists the ways to go on from here. A step that no other process can
 // notice is not put off: only what goes wrong in it makes a difference.
 func (w *world) options() []option {
+	for _, v := range w.waiting {
+		if v.p.done || v.command < v.p.at { // it had asked the keyring, which answers in turn
+			return []option{{v, ""}}
+		}
+	}
 	able := slices.DeleteFunc(slices.Clone(w.waiting), w.blocked)
 	if len(able) == 0 {
 		able = w.waiting // they hear that they cannot have the lock
@@ -139,22 +144,46 @@ func (w *world) blocked(v *waiter) bool {
 
 // private reports whether it makes no difference to the other processes when a
 // step is made, as long as it comes before the next one that is not private.
+// Nobody else opens a file that is being written, and what is synced early is the
+// worst that a loss of power can meet; who holds the lock of a session reads what
+// nobody else changes; a lock that is given back early lets others do sooner what
+// they would do.
 func (w *world) private(v *waiter) bool {
 	switch v.op {
-	case "stat", "lstat", "chmod", "create", "open", "write", "truncate", "sync", "unlock", "answer":
+	case "chmod", "create", "open", "write", "truncate", "sync", "unlock", "answer":
 		return true
+	case "stat", "lstat":
+		return filepath.Ext(v.path) == "" || w.holds(v)
 	case "send":
-		return v.path == "well-known" || v.path == "metadata" || v.path == "register" || v.path == "device"
+		return discovering(v.path)
 	case "read":
-		return w.disk.Holder(strings.TrimSuffix(v.path, filepath.Ext(v.path))+".lock") == v.p.disk || w.coarse && v.op == "read" && w.listing(v)
+		return w.holds(v) || w.coarse && w.listing(v)
+	case "ring get":
+		return w.holds(v)
 	}
 	return v.op == "remove" && strings.HasSuffix(v.path, ".tmp")
 }
 
+func discovering(path string) bool {
+	return path == "well-known" || path == "metadata" || path == "register" || path == "device"
+}
+
+// holds reports whether the process of a step has the lock of the session that
+// the step is about.
+func (w *world) holds(v *waiter) bool {
+	id, _, _ := strings.Cut(filepath.Base(v.path), ".")
+	return w.disk.Holder("/state/sessions/"+id+".lock") == v.p.disk
+}
+
 // listing reports whether a step goes on with reading the list of sessions.
 func (w *world) listing(v *waiter) bool {
-	return strings.HasSuffix(v.path, ".json") && strings.Contains(w.trace[len(w.trace)-1], " readdir ") || strings.HasSuffix(w.trace[len(w.trace)-1], ".json")
+	before := w.trace[len(w.trace)-1]
+	return strings.HasSuffix(v.path, ".json") && strings.Contains(before, " readdir ") || strings.HasSuffix(before, ".json")
 }
+
+// crashes are the faults that end processes. All that is unsynced when the power
+// fails is lost in one of two ways, see disk.Loss.
+var crashes = []string{"kill", "power: names", "power: data"}
 
 // faults lists what may go wrong in a step. To be killed before a step that only
 // reads is to be killed before the next that does not.
@@ -162,10 +191,13 @@ func (w *world) faults(v *waiter) []option {
 	var kinds []string
 	switch v.op {
 	case "create", "write", "sync", "rename", "remove", "truncate", "mkdir":
-		if strings.HasSuffix(v.path, ".lock") {
-			break
+		if !strings.HasSuffix(v.path, ".lock") {
+			kinds = append(crashes[:3:3], "no space")
 		}
-		kinds = []string{"kill", "power: names", "power: data", "no space"}
+	case "ring set", "ring delete":
+		kinds = append(crashes[:3:3], "gone", "dismissed", "late")
+	case "ring get":
+		kinds = []string{"gone", "late"}
 	case "unlock":
 		kinds = []string{"kill"}
 	case "lock":
@@ -175,14 +207,25 @@ func (w *world) faults(v *waiter) []option {
 	case "answer":
 		kinds = []string{"kill", "cut"}
 	}
-	if v.path == "well-known" || v.path == "metadata" || v.path == "register" || v.path == "device" {
+	if discovering(v.path) {
 		kinds = nil
 	}
 	var all []option
 	for _, kind := range kinds {
-		all = append(all, option{v, kind})
+		if w.only == nil || slices.Contains(w.only, kind) {
+			all = append(all, option{v, kind})
+		}
 	}
 	return all
+}
+
+// losses are the two ways in which the power fails.
+var losses = map[string]disk.Loss{"power: names": disk.LoseNames, "power: data": disk.LoseData}
+
+// answers are what a process hears of a step that fails.
+var answers = map[string]error{
+	"no space": syscall.ENOSPC, "refused": errRefused, "503": errUnwell, "cut": errCut,
+	"gone": disk.ErrGone, "dismissed": disk.ErrDismissed, "late": disk.ErrLate,
 }
 
 // take makes one option happen.
@@ -191,6 +234,8 @@ func (w *world) take(o option) {
 	w.last = o.v.p
 	if o.fault != "" {
 		w.budget--
+		w.failed = append(w.failed, o.fault)
+		o.v.p.learn(o.v.op + " " + o.v.path + " " + o.fault)
 	}
 	if o.v.op == "lock" {
 		w.tried[o.v.String()] = true
@@ -207,13 +252,15 @@ func (w *world) take(o option) {
 		for _, p := range w.procs {
 			w.kill(p)
 		}
-		w.disk.PowerOff(map[string]disk.Loss{"power: names": disk.LoseNames, "power: data": disk.LoseData}[o.fault])
-	case "a year ahead", "a year behind":
-		year := 365 * 24 * time.Hour
-		disk.SetClock(map[string]time.Duration{"a year ahead": year, "a year behind": -year}[o.fault])
+		w.disk.PowerOff(losses[o.fault])
+	case "a year ahead":
+		disk.SetClock(theDay.AddDate(1, 0, 0))
+		w.resume(o.v, nil)
+	case "a year behind":
+		disk.SetClock(theDay.AddDate(-1, 0, 0))
 		w.resume(o.v, nil)
 	default:
-		w.resume(o.v, map[string]error{"no space": syscall.ENOSPC, "refused": errRefused, "503": errUnwell, "cut": errCut}[o.fault])
+		w.resume(o.v, answers[o.fault])
 	}
 }
 
@@ -224,14 +271,14 @@ func (w *world) resume(v *waiter, err error) {
 
 // kill ends a process: none of its steps has an effect any more.
 func (w *world) kill(p *process) {
-	if p.done || p.dead {
+	if p.dead || p.done && !w.waits(p) {
 		return
 	}
 	w.mu.Lock()
 	p.dead = true
 	mine := slices.Clone(w.waiting)
 	w.mu.Unlock()
-	p.disk.Kill()
+	p.disk.End()
 	p.cancel()
 	for _, v := range mine {
 		if v.p == p {
@@ -240,33 +287,16 @@ func (w *world) kill(p *process) {
 	}
 }
 
-// key tells two moments apart that can go on differently.
-func (w *world) key() uint64 {
-	h := fnv.New64a()
-	w.things(h)
-	for _, p := range w.procs {
-		_, _ = fmt.Fprintf(h, "%d %t %t %t", p.seen, p.dead, p.done, p == w.last)
-	}
-	for _, v := range w.waiting {
-		_, _ = fmt.Fprintf(h, "%s %t", v, w.tried[v.String()])
-	}
-	return h.Sum64()
-}
+// theDay is when a run takes place, and dayBefore when its session was made.
+var (
+	theDay    = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	dayBefore = theDay.AddDate(0, 0, -1)
+)
 
-// end is key for when all processes are done: what they knew went with them.
-func (w *world) end() uint64 {
-	h := fnv.New64a()
-	w.things(h)
-	return h.Sum64()
-}
-
-// things are what is outside of the processes.
-func (w *world) things(h io.Writer) {
-	now, safe := w.disk.Files()
-	for _, files := range []map[string]string{now, safe} {
-		for _, path := range slices.Sorted(maps.Keys(files)) {
-			_, _ = fmt.Fprintf(h, "%s\x00%s\x00", path, files[path]) // a hash takes everything
-		}
+// otherKind is where a session of a kind is moved to.
+func otherKind(k keystore.Kind) keystore.Kind {
+	if k == keystore.KindPlaintext {
+		return keystore.KindKeyring
 	}
-	_, _ = fmt.Fprintf(h, "%v %s %d %t %q", w.disk.Locked(), w.server.dump(), w.budget, w.out, w.told)
+	return keystore.KindPlaintext
 }

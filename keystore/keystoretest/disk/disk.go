@@ -216,9 +216,9 @@ func (p *Process) end(name, path, result string) {
 	}
 }
 
-// Kill frees what the kernel frees when a process ends. Whatever it may still
-// try must be refused by Before.
-func (p *Process) Kill() {
+// End frees what the kernel frees when a process ends. Whatever it may still try
+// must be refused by Before.
+func (p *Process) End() {
 	for _, l := range p.locks {
 		l.free()
 	}

@@ -37,14 +37,16 @@ func Getpid() int { return 1 }
 // Geteuid is nobody in particular: a model's files belong to everyone.
 func Geteuid() int { return 0 }
 
-// ahead is how far the wall clock is from where it should be.
-var ahead time.Duration
+// clock is what the wall clock of the machine shows.
+var clock time.Time
 
-// SetClock moves the wall clock of the machine.
-func SetClock(d time.Duration) { ahead = d }
+// SetClock sets the wall clock of the machine. It stands still: how long things
+// take is told by the order in which they happen, and two runs that differ in
+// nothing else shall write the same.
+func SetClock(t time.Time) { clock = t }
 
 // Now is time.Now by the wall clock alone, as after a resume or a restart.
-func Now() time.Time { return time.Now().Round(0).Add(ahead) }
+func Now() time.Time { return clock }
 
 func fail(op, path string, err error) error {
 	if err == nil {
