@@ -63,6 +63,20 @@ var crowdFaults = []fault{
 		end()
 		k.works()
 	}},
+	{"C6_rotated_while_waiting", func(k *killing) {
+		k.strictly()
+		k.expired(k.s)
+		_, end := k.held(flowtest.Refresh, 2*time.Second, "token")
+		second := k.run("token") // it reads the old tokens, and waits for the lock
+		first := end()
+		if first.code != 0 || second.code != 0 || first.stdout != second.stdout || !k.accepts(second.stdout) {
+			k.t.Errorf("exits %d and %d, or two tokens, or one that does not work: %s", first.code, second.code, second.stderr)
+		}
+		if n := k.s.Count(flowtest.Refresh); n != 1 {
+			k.t.Errorf("%d refreshes, want 1", n)
+		}
+	}},
+	{"C12_readers_while_it_is_written", readersMeanwhile},
 	{"C4_stale_lock_of_somebody_else", func(k *killing) {
 		k.expired(k.s)
 		k.write(k.only(".lock"), "1\n")
@@ -171,6 +185,35 @@ func manyAtOnce(k *killing) {
 		k.t.Errorf("%d refreshes reached the server, want 1", n)
 	}
 	k.t.Logf("%d processes: 1 refresh, %v, %.0f times the %v of one that refreshes alone", len(results), took.Round(time.Millisecond), float64(took)/float64(one), one.Round(time.Millisecond))
+}
+
+// readersMeanwhile reads while tokens rotate: what is printed is whole, and a token
+// that the server has given.
+func readersMeanwhile(k *killing) {
+	k.loggedIn(k.s)
+	done := make(chan struct{})
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				r := k.run("token")
+				if token := strings.TrimSpace(r.stdout); r.code != 0 || !strings.HasPrefix(token, "mat_") || strings.ContainsAny(token, " \n") {
+					k.t.Errorf("exit %d, and no whole token: %s", r.code, r.stderr)
+				}
+			}
+		})
+	}
+	for range 20 {
+		k.must(0, "refresh")
+	}
+	close(done)
+	all.Wait()
+	k.works()
 }
 
 // holderDies kills who holds the lock while its request is at the server.

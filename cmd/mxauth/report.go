@@ -195,6 +195,9 @@ func (a *app) storeAdvice(e *keystore.Error) string {
 	}
 	switch e.Kind {
 	case keystore.Missing:
+		if a.session != "" && (e.Store == keystore.KindFile || e.Store == keystore.KindPlaintext) { // its file is gone
+			return "Log in again: mxauth login " + a.server() + a.withName()
+		}
 		return kept + missing
 	case keystore.Locked:
 		return kept + "Unlock the keyring" + next
@@ -204,6 +207,8 @@ func (a *app) storeAdvice(e *keystore.Error) string {
 		return kept + "Give the key with --key-file or MXAUTH_KEY_FILE."
 	case keystore.Full:
 		return kept + "Make room, then try again."
+	case keystore.Future:
+		return "It is left as it is. Update mxauth, or name the session that you mean; see: mxauth list"
 	}
 	return kept + "See: mxauth doctor"
 }
