@@ -31,10 +31,11 @@ func (a *app) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [SERVER]",
 		Short: "Check the keyring, the state directory, the sessions and their servers, and say what to do",
-		Long: "Checks the state directory, the store, every session, and SERVER: discovery,\n" +
-			"device login, scopes and the clock. Without SERVER it is the servers of the\n" +
-			"sessions. It changes nothing, asks nobody, and sends no token anywhere. The exit\n" +
-			"code is that of the first check that failed.",
+		Long: "Checks the state directory, the store, every session, the proxy and authorities\n" +
+			"that the environment names, and SERVER: discovery, device login, scopes and the\n" +
+			"clock. Without SERVER it is the servers of the sessions. It changes nothing,\n" +
+			"asks nobody, and sends no token anywhere. The exit code is that of the first\n" +
+			"check that failed.",
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.json = o.json
