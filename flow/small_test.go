@@ -212,3 +212,17 @@ func TestCleanDeviceName(t *testing.T) {
 		}
 	}
 }
+
+// Names that others read as an IPv4 address are no names here.
+func TestNumbersAreNoHosts(t *testing.T) {
+	for _, host := range []string{"127.1", "2130706433", "0x7f000001", "0X7F.1", "0x", "a.1", "a.0x1.", "1.2.3.4.", "256.1.1.1", "01.2.3.4", "-a", "a-", "xn--", "a.xn--b-", "a..b", ".a", "."} {
+		if goodHost(host) {
+			t.Errorf("%q is a host", host)
+		}
+	}
+	for _, host := range []string{"1.2.3.4", "::1", "3dprinter", "a.0x1g", "1a.example.org.", "a_b.c", "xn--p1ai"} {
+		if !goodHost(host) {
+			t.Errorf("%q is no host", host)
+		}
+	}
+}
