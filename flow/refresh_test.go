@@ -153,3 +153,42 @@ func TestRefreshNarrowsTheScope(t *testing.T) {
 		t.Errorf("at an issuer: %v, %q", err, s.Scope)
 	}
 }
+
+// Whatever a server says, what is secret goes to the places of the login and to no
+// other.
+func TestTokensGoToPinnedPlaces(t *testing.T) {
+	const evil = `"token_endpoint":"https://evil.example/","revocation_endpoint":"https://evil.example/","userinfo_endpoint":"https://evil.example/",
+		"issuer":"https://evil.example/","m.homeserver":{"base_url":"https://evil.example"}`
+	synctest.Test(t, func(t *testing.T) {
+		s := testSession()
+		whoami := s.Server.Homeserver + "/_matrix/client/v3/account/whoami"
+		token := strings.TrimSuffix(tokenBody, "}") + "," + evil + "}"
+		sc := &script{replies: map[string][]reply{
+			s.Server.Token:      {{status: 200, header: "Location: https://evil.example/", body: token}, {status: 400, body: `{"error":"invalid_grant",` + evil + `}`}},
+			s.Server.Revocation: ok("{" + evil + "}"),
+			whoami:              {{status: 200, header: "Link: <https://evil.example/>", body: `{"user_id":"@a:example.org",` + evil + `}`}},
+		}}
+		a := sc.agent()
+		s, err := a.Refresh(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.WhoAmI(t.Context(), s); err != nil {
+			t.Error(err)
+		}
+		if err := a.Revoke(t.Context(), s); err != nil {
+			t.Error(err)
+		}
+		for _, r := range sc.seen {
+			if r.address != s.Server.Token && r.address != s.Server.Revocation && r.address != whoami || s.Server.Token != testServer().Token {
+				t.Errorf("%s was asked", r.address)
+			}
+			if (r.bearer != "") != (r.address == whoami) {
+				t.Errorf("%s was sent an access token as a bearer: %v", r.address, r.bearer != "")
+			}
+		}
+		if len(sc.seen) != 4 {
+			t.Errorf("%d requests, want 4", len(sc.seen))
+		}
+	})
+}

@@ -58,7 +58,7 @@ func TestConsumers(t *testing.T) {
 func typedLine(t *testing.T, b box, needs, line string, env ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(needs); err != nil {
-		t.Skip(needs + " is not installed")
+		missing(t, needs+" is not installed")
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 	cmd.Dir = b.dir

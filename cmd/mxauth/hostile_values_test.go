@@ -287,7 +287,7 @@ func pythonWith(t *testing.T, module string) string {
 		python = "python3"
 	}
 	if err := exec.CommandContext(t.Context(), python, "-I", "-c", "import "+module).Run(); err != nil {
-		t.Skipf("%s has no module %s: set MXAUTH_TEST_PYTHON to one that has", python, module)
+		missing(t, python+" has no module "+module+": set MXAUTH_TEST_PYTHON to one that has (.ci/requirements.txt)")
 	}
 	return python
 }
