@@ -81,7 +81,8 @@ func (k *Keystore) private() error {
 			return err
 		}
 		if chmodMatters && info.Mode().Perm()&0o077 != 0 {
-			if err := os.Chmod(dir, 0o700); err != nil {
+			err := os.Chmod(dir, 0o700) // #nosec G302 -- a folder
+			if err != nil {
 				return fileError(dir, err)
 			}
 		}

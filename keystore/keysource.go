@@ -13,7 +13,7 @@ const (
 	NoKeySource       KeySource = ""
 	KeyFromFile       KeySource = "key file"
 	KeyFromCommand    KeySource = "key command"
-	KeyFromCredential KeySource = "systemd credential"
+	KeyFromCredential KeySource = "systemd credential" // #nosec G101 -- what it is called
 	KeyFromPassphrase KeySource = "passphrase"
 )
 

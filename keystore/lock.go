@@ -34,7 +34,7 @@ func (k *Keystore) lockFile(ctx context.Context, path string) (*fileLock, error)
 				return nil, context.Cause(ctx)
 			}
 			return nil, &BusyError{PID: holder(path), Waited: time.Since(began)}
-		case <-time.After(k.limits.poll/2 + rand.N(k.limits.poll)): // many that wait shall not try at the same moment
+		case <-time.After(k.limits.poll/2 + rand.N(k.limits.poll)): // #nosec G404 -- no secret; many that wait shall not try at the same moment
 		}
 	}
 }

@@ -108,8 +108,9 @@ func (k *Keystore) keyFromCommand(ctx context.Context) (*sealKey, error) {
 	if runtime.GOOS == "windows" {
 		shell = []string{os.Getenv("ComSpec"), "/C"}
 	}
-	cmd := exec.CommandContext(limit, shell[0], shell[1], k.opts.KeyCommand)
-	cmd.WaitDelay = time.Second // for what the command started and left running
+	cmd := exec.CommandContext(limit, shell[0], shell[1], k.opts.KeyCommand) // #nosec G204 -- the user's own command
+	// For what the command started and left running.
+	cmd.WaitDelay = time.Second
 	b, err := cmd.Output()
 	var exit *exec.ExitError
 	switch {

@@ -303,12 +303,15 @@ func ink(glyph string, box image.Rectangle) image.Rectangle {
 }
 
 // scan reads the QR code in a picture.
-func scan(img image.Image) (string, error) {
+func scan(img image.Image, more ...gozxing.DecodeHintType) (string, error) {
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
 	if err != nil {
 		return "", err
 	}
 	hints := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_TRY_HARDER: true}
+	for _, h := range more {
+		hints[h] = true
+	}
 	result, err := qrcode.NewQRCodeReader().Decode(bitmap, hints)
 	if err != nil {
 		return "", err

@@ -40,7 +40,7 @@ func openPage(ctx context.Context, openers [][]string, address string) error {
 		if _, err := os.Stat(opener[0]); err != nil {
 			continue
 		}
-		cmd := exec.CommandContext(ctx, opener[0], append(opener[1:], address)...)
+		cmd := exec.CommandContext(ctx, opener[0], append(opener[1:], address)...) // #nosec G204 -- no shell; the address is an https one that was checked
 		cmd.Env = withoutOurs(os.Environ())
 		cmd.Dir = string(filepath.Separator)
 		return cmd.Run()

@@ -206,7 +206,7 @@ func (a *app) readSecret(path string) (flow.Secret, error) {
 	if path == "-" {
 		b, err = io.ReadAll(io.LimitReader(a.in, 64<<10))
 	} else {
-		b, err = os.ReadFile(path) //nolint:gosec // the user named it
+		b, err = os.ReadFile(path)
 	}
 	if err != nil {
 		return flow.Secret{}, &exit.UsageError{Err: err}

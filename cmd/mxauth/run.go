@@ -82,7 +82,7 @@ func (a *app) runWith(ctx context.Context, args, command []string, o runOptions)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	cmd := exec.Command(program, command[1:]...) // it gets the signals, and ends by itself
+	cmd := exec.Command(program, command[1:]...) // #nosec G204 -- what the user asked for; it gets the signals, and ends by itself
 	cmd.Args[0] = command[0]
 	cmd.Env = append(withoutSession(os.Environ()), assignments(h)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.in, a.out, a.err

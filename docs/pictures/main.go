@@ -119,7 +119,7 @@ func (s studio) take(ctx context.Context, picture, until string, args ...string)
 			for _, code := range s.server.Pending() { // of no use to anybody any more
 				_ = s.server.ExpireCode(code)
 			}
-			return os.WriteFile(filepath.Join("docs", "pictures", picture+".svg"), []byte(drawing(screen)), 0o644) //nolint:gosec // a picture is for everybody
+			return os.WriteFile(filepath.Join("docs", "pictures", picture+".svg"), []byte(drawing(screen)), 0o644) // #nosec G306 -- a picture is for everybody
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
