@@ -51,9 +51,10 @@ func hidden(r rune) bool {
 
 // repeat makes what a server or a library said fit to be shown: cleaned, without
 // the secrets, at most max characters. It is cleaned first: taking a hidden
-// character out of a secret must not be a way to show it.
+// character out of a secret must not be a way to show it. And it is cut first: the
+// server chooses the text and the tokens, and could keep us busy with both.
 func repeat(s string, secrets []Secret, max int) string {
-	return Clean(redact(Clean(s, len(s)), secrets), max)
+	return Clean(redact(Clean(s, repeatMax), secrets), max)
 }
 
 // redact masks every secret, as it is and as a URL, a form or a JSON string has

@@ -191,6 +191,10 @@ func TestRedact(t *testing.T) {
 	if got := repeat(strings.Repeat("a", bodyMax), secrets("a", "s", "e"), saidMax); got != masked {
 		t.Errorf("%d bytes", len(got))
 	}
+	// Without a bound this would not end.
+	if got := repeat(strings.Repeat("a", bodyMax), secrets(strings.Repeat("a", tokenMax)+"b"), saidMax); len(got) != saidMax {
+		t.Errorf("%d bytes", len(got))
+	}
 }
 
 // Cleaning takes characters out, and what is left must not be a secret.
