@@ -290,3 +290,22 @@ func TestReserveOnFullDisk(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// A folder on a file system that does not sync folders is no fault; /proc is such
+// a one.
+func TestFolderThatCannotSync(t *testing.T) {
+	f, err := os.Open("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := f.Sync(); !errors.Is(err, syscall.EINVAL) {
+		t.Skipf("/proc says %v", err)
+	}
+	if err := syncDir("/proc"); err != nil {
+		t.Error(err)
+	}
+	if err := syncDir(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+}

@@ -3,6 +3,7 @@
 package keystore
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -14,7 +15,8 @@ const (
 	alsoFull     = syscall.EDQUOT
 )
 
-// syncDir makes a rename in a folder durable.
+// syncDir makes a rename in a folder durable. Some file systems (CIFS for one)
+// have no such thing for folders, and nothing better to offer.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -22,6 +24,9 @@ func syncDir(dir string) error {
 	}
 	err = f.Sync()
 	_ = f.Close() // it was only read
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
 	return err
 }
 
