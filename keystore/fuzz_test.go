@@ -29,7 +29,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, seed := range []string{string(whole), "", "{}", " ", `{"version":1}`, `{"version":2}`, `{"version":1,"access_token":"a","refresh_token":"r"}`,
-		`{"version":1,"access_token":"a","refresh_token":"r","access_token":"canary"}`, `{"version":1,"Access_Token":"canary"}`} {
+		`{"version":1,"access_token":"a","refresh_token":"r","access_token":"canary"}`, `{"version":1,"Access_Token":"canary"}`, `{"version":1,"access_token":["canary"]}`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
