@@ -1,6 +1,7 @@
 package main
 
 import (
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -8,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/mxauth/mxauth/flow"
 )
 
 // A browser is what a person approves with: it keeps cookies and fills in the
@@ -22,7 +25,18 @@ func newBrowser(t *testing.T) browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return browser{t, &http.Client{Jar: jar}}
+	return browser{t, &http.Client{Jar: loopbackJar{jar}}}
+}
+
+// A loopbackJar takes loopback for secure, as browsers do: Keycloak's cookies are
+// Secure on http too.
+type loopbackJar struct{ http.CookieJar }
+
+func (j loopbackJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	for _, c := range cookies {
+		c.Secure = c.Secure && !flow.Loopback(u.Hostname())
+	}
+	j.CookieJar.SetCookies(u, cookies)
 }
 
 // A page is where the browser stands.
@@ -95,7 +109,7 @@ func attribute(tag, name string) string {
 	if m == nil {
 		return ""
 	}
-	return m[1]
+	return html.UnescapeString(m[1])
 }
 
 // approveAtMAS goes through the pages of matrix-authentication-service.
@@ -155,6 +169,20 @@ func (b browser) decideAtZitadel(link, code, user, password, action string) {
 	}
 	if p = b.get(confirm.String()); !strings.Contains(p.body, action) {
 		b.t.Fatalf("the provider did not take the decision:\n%s", p.body)
+	}
+}
+
+// decideAtKeycloak goes through the pages of Keycloak, to the button "accept" or
+// "cancel".
+func (b browser) decideAtKeycloak(link, code, user, password, button string) {
+	b.t.Helper()
+	p := b.get(link + query("user_code", code))
+	if strings.Contains(p.body, `name="password"`) {
+		p = b.submit(p, `name="password"`, url.Values{"username": {user}, "password": {password}})
+	}
+	p = b.submit(p, `name="accept"`, url.Values{button: {"Yes"}})
+	if strings.Contains(p.body, `name="accept"`) {
+		b.t.Fatalf("Keycloak did not take the decision:\n%s", p.body)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -59,7 +60,7 @@ func serve(t *testing.T, addresses int, cmd *exec.Cmd) []string {
 		_ = stdin.Close() // ends the server
 		_ = cmd.Wait()
 	})
-	guard := time.AfterFunc(5*time.Minute, func() { _ = cmd.Process.Kill() })
+	guard := time.AfterFunc(8*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGTERM) }) // it may be over already
 	defer guard.Stop()
 	var found []string
 	for lines := bufio.NewScanner(stdout); lines.Scan(); { // warnings go the same way

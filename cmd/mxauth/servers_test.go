@@ -26,30 +26,37 @@ func TestServers(t *testing.T) {
 		t.Skip("many logins of another process, which the race detector does not see")
 	}
 	m := readMatrix(t)
+	t.Cleanup(func() { t.Logf("what the servers did, and mxauth with them:\n%s", m) })
 	for _, row := range m.rows {
-		if !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == row }) {
+		server, _, _ := strings.Cut(row, ":")
+		if !slices.ContainsFunc(contenders, func(c contender) bool { return c.name == server }) {
 			t.Errorf("docs/servers.md has a row %q, which is no server that is tried", row)
 		}
 	}
-	t.Cleanup(func() { t.Logf("what the servers did, and mxauth with them:\n%s", m) })
-	for _, s := range contenders {
-		t.Run(s.name, func(t *testing.T) {
+	for _, c := range contenders {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			to := s.start(t)
-			tries := trials
-			if to.legacy {
-				tries = map[string]func(trial){"refused": trial.refused}
+			for way, to := range c.start(t) {
+				m.run(t, rowName(c.name, way), to)
 			}
-			for name, try := range tries {
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					see := func(column, cell string) {
-						t.Helper()
-						m.see(t, s.name, column, cell)
-					}
-					try(trial{newBox(t, "MXAUTH_STORE=plaintext"), to, stretchTo(t, to), m.columns, see})
-				})
+		})
+	}
+}
+
+// run fills a row.
+func (m *matrix) run(t *testing.T, row string, to target) {
+	tries := trials
+	if to.legacy {
+		tries = map[string]func(trial){"refused": trial.refused}
+	}
+	for name, try := range tries {
+		t.Run(row+"/"+name, func(t *testing.T) {
+			t.Parallel()
+			see := func(column, cell string) {
+				t.Helper()
+				m.see(t, row, column, cell)
 			}
+			try(trial{newBox(t, "MXAUTH_STORE=plaintext"), to, stretchTo(t, to), m.columns, see})
 		})
 	}
 }

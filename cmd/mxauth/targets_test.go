@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,54 +26,71 @@ type target struct {
 	hasty   *target              // the same server, whose codes run out
 }
 
-// A contender is a row of the matrix.
+// A contender is a server, with a row of the matrix for each way to set it up.
+// The rows are called after both.
 type contender struct {
 	name  string
-	start func(*testing.T) target
+	start func(*testing.T) map[string]target
 }
 
 // contenders are all servers that the suite knows.
 var contenders = []contender{
-	{"flowtest: MAS", personality()},
-	{"flowtest: MAS, autofill", personality(flowtest.WithAutofill())},
-	{"flowtest: strict rotation", personality(flowtest.WithStrictRotation())},
-	{"flowtest: Tuwunel", personality(flowtest.As(flowtest.Tuwunel))},
-	{"flowtest: Continuwuity", personality(flowtest.As(flowtest.Continuwuity))},
-	{"flowtest: no OAuth", func(t *testing.T) target {
-		return target{legacy: true, homeserver: startServer(t, flowtest.WithLegacyOnly()).URL}
-	}},
-	{"Synapse, flowtest as its MAS", func(t *testing.T) target { return startSynapseWithMAS(t).target() }},
-	{"Synapse, no OAuth", func(t *testing.T) target {
-		return target{legacy: true, homeserver: startSynapse(t, nil)}
+	{"flowtest", personalities},
+	{"Synapse", func(t *testing.T) map[string]target {
+		return map[string]target{
+			"flowtest as its MAS": startSynapseWithMAS(t).target(),
+			"no OAuth":            {legacy: true, homeserver: startSynapse(t, nil)},
+		}
 	}},
 	{"node-oidc-provider", nodeProvider},
-	{"zitadel/oidc", func(t *testing.T) target { return zitadel(t, 0) }},
-	{"zitadel/oidc, newer routes", func(t *testing.T) target { return zitadel(t, 1) }},
+	{"zitadel/oidc", zitadel},
+	{"Keycloak", keycloak},
 	{ownServerName, ownServer},
+}
+
+// rowName is what docs/servers.md calls a row.
+func rowName(server, way string) string {
+	if way == "" {
+		return server
+	}
+	return server + ": " + way
 }
 
 // ownServerName is the row that is not in docs/servers.md.
 const ownServerName = "MXAUTH_E2E_SERVER"
 
-// personality is flowtest, approved in its pages.
-func personality(options ...flowtest.Option) func(*testing.T) target {
-	return func(t *testing.T) target {
-		s := startServer(t, options...)
-		to := atMAS(s.URL, "alice", "alice")
-		to.user = "@alice:" + s.ServerName
-		hasty := to
-		hasty.approve = func(_ browser, e event) {
-			if err := s.ExpireCode(e.UserCode); err != nil {
-				t.Error(err)
-			}
-		}
-		to.hasty = &hasty
-		to.later = func() { s.Advance(20 * time.Second) } // Tuwunel takes 15 for a repetition
-		if s.Personality() == flowtest.Continuwuity {
-			to.deny = nil
-		}
-		return to
+func personalities(t *testing.T) map[string]target {
+	rows := map[string]target{
+		"no OAuth": {legacy: true, homeserver: startServer(t, flowtest.WithLegacyOnly()).URL},
 	}
+	for way, option := range map[string]flowtest.Option{
+		"MAS":             flowtest.As(flowtest.MAS),
+		"MAS, autofill":   flowtest.WithAutofill(),
+		"strict rotation": flowtest.WithStrictRotation(),
+		"Tuwunel":         flowtest.As(flowtest.Tuwunel),
+		"Continuwuity":    flowtest.As(flowtest.Continuwuity),
+	} {
+		rows[way] = personality(t, startServer(t, option))
+	}
+	return rows
+}
+
+// personality is a flowtest, approved in its pages.
+func personality(t *testing.T, s *flowtest.Server) target {
+	to := atMAS(s.URL, "alice", "alice")
+	to.user = "@alice:" + s.ServerName
+	to.later = func() { s.Advance(20 * time.Second) } // Tuwunel takes 15 for a repetition
+	if s.Personality() == flowtest.Continuwuity {
+		to.deny = nil
+	}
+	hasty := to
+	hasty.approve = func(_ browser, e event) {
+		if err := s.ExpireCode(e.UserCode); err != nil {
+			t.Error(err)
+		}
+	}
+	to.hasty = &hasty
+	return to
 }
 
 // atMAS is a homeserver whose people decide in the pages of MAS.
@@ -88,15 +103,15 @@ func atMAS(homeserver, user, password string) target {
 
 // ownServer is that of MXAUTH_E2E_SERVER, whose people decide as at
 // matrix-authentication-service.
-func ownServer(t *testing.T) target {
+func ownServer(t *testing.T) map[string]target {
 	server := os.Getenv(ownServerName)
 	if server == "" {
-		t.Skip("MXAUTH_E2E_SERVER names no server of yours")
+		t.Skip(ownServerName + " names no server of yours")
 	}
-	return atMAS(server, os.Getenv("MXAUTH_E2E_USER"), os.Getenv("MXAUTH_E2E_PASSWORD"))
+	return map[string]target{"": atMAS(server, os.Getenv("MXAUTH_E2E_USER"), os.Getenv("MXAUTH_E2E_PASSWORD"))}
 }
 
-func nodeProvider(t *testing.T) target {
+func nodeProvider(t *testing.T) map[string]target {
 	to := target{issuer: startProvider(t), quick: true, user: "alice",
 		approve: func(b browser, e event) { b.approveAtProvider(e.URI, e.UserCode, "alice") },
 		deny:    func(b browser, e event) { b.denyAtProvider(e.URI, e.UserCode) },
@@ -104,38 +119,28 @@ func nodeProvider(t *testing.T) target {
 	hasty := to
 	hasty.issuer, hasty.approve = startProvider(t, "CODE_TTL=2"), nil
 	to.hasty = &hasty
-	return to
+	return map[string]target{"": to}
 }
 
-// zitadel is a provider out of zitadel's library, with its older routes (0) or
-// its newer ones (1).
-func zitadel(t *testing.T, which int) target {
-	t.Helper()
-	program, err := zitadelProgram()
-	if err != nil {
-		missing(t, err.Error())
-	}
-	issuer := serve(t, 2, exec.Command(program))[which]
-	decide := func(action string) func(browser, event) {
-		return func(b browser, e event) {
-			b.decideAtZitadel(e.URI, e.UserCode, "test-user2", "verysecure", action)
-		}
-	}
-	to := target{issuer: issuer, quick: true, closed: "client ID", args: []string{"--client-id", "native"}, user: "id2",
-		approve: decide("allowed"), deny: decide("denied")}
-	hasty := to
-	hasty.args, hasty.approve = []string{"--client-id", "hasty"}, nil
-	to.hasty = &hasty
-	return to
-}
-
-// zitadelProgram builds it, from a module of its own.
-var zitadelProgram = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(filepath.Dir(binary), "zitadel")
-	build := exec.Command("go", "build", "-o", program, ".")
+// zitadel is a provider out of zitadel's library, with both of its interfaces.
+func zitadel(t *testing.T) map[string]target {
+	program := filepath.Join(t.TempDir(), "zitadel")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".")
 	build.Dir = filepath.Join("testdata", "zitadel")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("zitadel's library cannot be built: %w: %s", err, out)
+		missing(t, "zitadel's library cannot be built: "+string(out))
 	}
-	return program, nil
-})
+	rows := map[string]target{}
+	issuers := serve(t, 2, exec.Command(program))
+	for i, way := range []string{"older routes", "newer routes"} {
+		to := target{issuer: issuers[i], quick: true, closed: "client ID", args: []string{"--client-id", "native"}, user: "id2",
+			approve: func(b browser, e event) { b.decideAtZitadel(e.URI, e.UserCode, "test-user2", "verysecure", "allowed") },
+			deny:    func(b browser, e event) { b.decideAtZitadel(e.URI, e.UserCode, "test-user2", "verysecure", "denied") },
+		}
+		hasty := to
+		hasty.args, hasty.approve = []string{"--client-id", "hasty"}, nil
+		to.hasty = &hasty
+		rows[way] = to
+	}
+	return rows
+}
