@@ -178,8 +178,7 @@ func (r trial) logout() string {
 	if left, err := filepath.Glob(filepath.Join(r.dir, "state", "sessions", "*.json")); err != nil || len(left) != 0 {
 		r.t.Fatalf("the logout left %v, %v", left, err)
 	}
-	refreshes := r.wire.refreshed()
-	if tokens, code := r.wire.again(refreshes[len(refreshes)-1]); tokens || code != "invalid_grant" {
+	if tokens, code := r.wire.again(r.wire.next()); tokens || code != "invalid_grant" {
 		r.t.Fatalf("after the logout the server answers the newest refresh token, tokens: %t, error: %q", tokens, code)
 	}
 	return holds

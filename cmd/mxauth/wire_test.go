@@ -30,6 +30,7 @@ type wire struct {
 	requests  int
 	lose      int // answers to refreshes that are still to be lost
 	refreshes []refreshRequest
+	newest    string // refresh token that the binary was given
 }
 
 // A refreshRequest is one that went over the wire, whole.
@@ -153,6 +154,7 @@ func (w *wire) answer(resp *http.Response) error {
 	if lost, _ := resp.Request.Context().Value(lostKey{}).(bool); lost {
 		return errLost
 	}
+	w.remember(body)
 	for server, own := range w.own {
 		body = bytes.ReplaceAll(body, []byte(server), []byte(own))
 	}
@@ -163,6 +165,19 @@ func (w *wire) answer(resp *http.Response) error {
 	resp.ContentLength = int64(len(body))
 	resp.Header.Del("Content-Length")
 	return nil
+}
+
+// remember keeps the refresh token of an answer that has one.
+func (w *wire) remember(body []byte) {
+	var doc struct {
+		RefreshToken string `json:"refresh_token"`
+	}
+	if json.Unmarshal(body, &doc) != nil || doc.RefreshToken == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.newest = doc.RefreshToken
 }
 
 // hurried sets the interval of a device authorization response to a second.
@@ -191,6 +206,22 @@ func (w *wire) refreshed() []refreshRequest {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]refreshRequest(nil), w.refreshes...)
+}
+
+// next is the refresh request that the binary would make now.
+func (w *wire) next() refreshRequest {
+	w.t.Helper()
+	refreshes := w.refreshed()
+	r := refreshes[len(refreshes)-1]
+	form, err := url.ParseQuery(r.body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	form.Set("refresh_token", w.newest)
+	r.body = form.Encode()
+	return r
 }
 
 // loseNext loses the answer to the next refresh.
