@@ -167,17 +167,24 @@ func (w *wire) answer(resp *http.Response) error {
 	return nil
 }
 
-// remember keeps the refresh token of an answer that has one.
+// remember keeps the refresh token of an answer that has one. All secrets are
+// searched for in what the binary leaves behind.
 func (w *wire) remember(body []byte) {
-	var doc struct {
-		RefreshToken string `json:"refresh_token"`
-	}
-	if json.Unmarshal(body, &doc) != nil || doc.RefreshToken == "" {
+	var members map[string]any
+	if json.Unmarshal(body, &members) != nil {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.newest = doc.RefreshToken
+	for name, v := range members {
+		value, _ := v.(string)
+		if strings.HasSuffix(name, "_token") || strings.HasSuffix(name, "_code") || strings.HasSuffix(name, "_secret") {
+			canaries.add(name, value)
+		}
+		if name == "refresh_token" && value != "" {
+			w.mu.Lock()
+			w.newest = value
+			w.mu.Unlock()
+		}
+	}
 }
 
 // hurried sets the interval of a device authorization response to a second.
