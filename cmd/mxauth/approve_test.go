@@ -115,13 +115,19 @@ func attribute(tag, name string) string {
 // approveAtMAS goes through the pages of matrix-authentication-service.
 func (b browser) approveAtMAS(link, code, user, password string) {
 	b.t.Helper()
-	b.decideAtMAS(link, code, user, password, "consent")
+	b.decideAtMAS(event{URI: link, UserCode: code}, user, password, "consent")
 }
 
-// decideAtMAS is approveAtMAS with another action, which may be "reject".
-func (b browser) decideAtMAS(link, code, user, password, action string) {
+// decideAtMAS takes the link that holds the code, if there is one, or types the
+// code. The action is "consent" or "reject".
+func (b browser) decideAtMAS(e event, user, password, action string) {
 	b.t.Helper()
-	p := b.submit(b.get(link), `name="code"`, url.Values{"code": {code}})
+	var p page
+	if e.Complete != "" {
+		p = b.get(e.Complete)
+	} else {
+		p = b.submit(b.get(e.URI), `name="code"`, url.Values{"code": {e.UserCode}})
+	}
 	if strings.Contains(p.body, `name="password"`) {
 		p = b.submit(p, `name="password"`, url.Values{"username": {user}, "password": {password}})
 	}

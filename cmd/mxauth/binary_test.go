@@ -124,6 +124,7 @@ type event struct {
 	URI      string `json:"verification_uri"`
 	Link     string `json:"authorization_uri"`
 	Redirect string `json:"redirect_uri"`
+	Complete string `json:"verification_uri_complete"`
 	DeviceID string `json:"device_id"`
 	Name     string `json:"name"`
 	UserID   string `json:"user_id"`

@@ -26,7 +26,7 @@ func keycloak(t *testing.T) map[string]target {
 	decide := func(button string) func(browser, event) {
 		return func(b browser, e event) { b.decideAtKeycloak(e.URI, e.UserCode, "alice", "alice", button) }
 	}
-	open := target{issuer: base + "/realms/open", approve: decide("accept"), deny: decide("cancel")}
+	open := target{issuer: base + "/realms/open", complete: true, approve: decide("accept"), deny: decide("cancel")}
 	hasty := open
 	hasty.issuer, hasty.approve = base+"/realms/hasty", nil
 	open.hasty = &hasty

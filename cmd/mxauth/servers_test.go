@@ -92,7 +92,10 @@ func (r trial) args() []string {
 func (r trial) logIn(decide func(browser, event)) (event, int) {
 	r.t.Helper()
 	return r.login(func(e event) {
-		e.URI = r.wire.far(e.URI)
+		if r.to.complete != (e.Complete != "") && !r.to.unknown {
+			r.t.Errorf("a link that holds the code: %t, want %t", e.Complete != "", r.to.complete)
+		}
+		e.URI, e.Complete = r.wire.far(e.URI), r.wire.far(e.Complete)
 		if decide != nil {
 			decide(newBrowser(r.t), e)
 		}

@@ -16,8 +16,10 @@ type target struct {
 	issuer     string // that of an authorization server without one
 	legacy     bool   // a homeserver without OAuth
 	args       []string
+	unknown    bool   // nobody has said how it is set up
 	closed     string // what an administrator must give to who wants to register, and args hold
 	quick      bool   // polls may come faster than the server says
+	complete   bool   // the server gives a link that holds the code
 	user       string // whose session it is; empty if not known before
 
 	approve func(browser, event)
@@ -43,7 +45,7 @@ var contenders = []contender{
 		}
 	}},
 	{"node-oidc-provider", nodeProvider},
-	{"zitadel/oidc", zitadel},
+	{"zitadel", zitadel},
 	{"Keycloak", keycloak},
 	{ownServerName, ownServer},
 }
@@ -63,22 +65,25 @@ func personalities(t *testing.T) map[string]target {
 	rows := map[string]target{
 		"no OAuth": {legacy: true, homeserver: startServer(t, flowtest.WithLegacyOnly()).URL},
 	}
-	for way, option := range map[string]flowtest.Option{
-		"MAS":             flowtest.As(flowtest.MAS),
-		"MAS, autofill":   flowtest.WithAutofill(),
-		"strict rotation": flowtest.WithStrictRotation(),
-		"Tuwunel":         flowtest.As(flowtest.Tuwunel),
-		"Continuwuity":    flowtest.As(flowtest.Continuwuity),
+	for way, s := range map[string]struct {
+		option   flowtest.Option
+		complete bool
+	}{
+		"MAS":             {flowtest.As(flowtest.MAS), false},
+		"MAS, autofill":   {flowtest.WithAutofill(), true},
+		"strict rotation": {flowtest.WithStrictRotation(), false},
+		"Tuwunel":         {flowtest.As(flowtest.Tuwunel), true},
+		"Continuwuity":    {flowtest.As(flowtest.Continuwuity), true},
 	} {
-		rows[way] = personality(t, startServer(t, option))
+		rows[way] = personality(t, startServer(t, s.option), s.complete)
 	}
 	return rows
 }
 
 // personality is a flowtest, approved in its pages.
-func personality(t *testing.T, s *flowtest.Server) target {
+func personality(t *testing.T, s *flowtest.Server, complete bool) target {
 	to := atMAS(s.URL, "alice", "alice")
-	to.user = "@alice:" + s.ServerName
+	to.user, to.complete = "@alice:"+s.ServerName, complete
 	to.later = func() { s.Advance(20 * time.Second) } // Tuwunel takes 15 for a repetition
 	if s.Personality() == flowtest.Continuwuity {
 		to.deny = nil
@@ -96,8 +101,8 @@ func personality(t *testing.T, s *flowtest.Server) target {
 // atMAS is a homeserver whose people decide in the pages of MAS.
 func atMAS(homeserver, user, password string) target {
 	return target{homeserver: homeserver,
-		approve: func(b browser, e event) { b.decideAtMAS(e.URI, e.UserCode, user, password, "consent") },
-		deny:    func(b browser, e event) { b.decideAtMAS(e.URI, e.UserCode, user, password, "reject") },
+		approve: func(b browser, e event) { b.decideAtMAS(e, user, password, "consent") },
+		deny:    func(b browser, e event) { b.decideAtMAS(e, user, password, "reject") },
 	}
 }
 
@@ -108,11 +113,13 @@ func ownServer(t *testing.T) map[string]target {
 	if server == "" {
 		t.Skip(ownServerName + " names no server of yours")
 	}
-	return map[string]target{"": atMAS(server, os.Getenv("MXAUTH_E2E_USER"), os.Getenv("MXAUTH_E2E_PASSWORD"))}
+	to := atMAS(server, os.Getenv("MXAUTH_E2E_USER"), os.Getenv("MXAUTH_E2E_PASSWORD"))
+	to.unknown = true
+	return map[string]target{"": to}
 }
 
 func nodeProvider(t *testing.T) map[string]target {
-	to := target{issuer: startProvider(t), quick: true, user: "alice",
+	to := target{issuer: startProvider(t), quick: true, complete: true, user: "alice",
 		approve: func(b browser, e event) { b.approveAtProvider(e.URI, e.UserCode, "alice") },
 		deny:    func(b browser, e event) { b.denyAtProvider(e.URI, e.UserCode) },
 	}
@@ -133,7 +140,7 @@ func zitadel(t *testing.T) map[string]target {
 	rows := map[string]target{}
 	issuers := serve(t, 2, exec.Command(program))
 	for i, way := range []string{"older routes", "newer routes"} {
-		to := target{issuer: issuers[i], quick: true, closed: "client ID", args: []string{"--client-id", "native"}, user: "id2",
+		to := target{issuer: issuers[i], quick: true, complete: true, closed: "client ID", args: []string{"--client-id", "native"}, user: "id2",
 			approve: func(b browser, e event) { b.decideAtZitadel(e.URI, e.UserCode, "test-user2", "verysecure", "allowed") },
 			deny:    func(b browser, e event) { b.decideAtZitadel(e.URI, e.UserCode, "test-user2", "verysecure", "denied") },
 		}
