@@ -83,9 +83,9 @@ var trials = map[string]func(trial){
 // args are those of login.
 func (r trial) args() []string {
 	if r.to.issuer != "" {
-		return append([]string{"--issuer", r.wire.near(r.to.issuer), "--name", "ci"}, r.to.args...)
+		return append([]string{"--issuer", r.wire.near.Replace(r.to.issuer), "--name", "ci"}, r.to.args...)
 	}
-	return append([]string{r.wire.near(r.to.homeserver)}, r.to.args...)
+	return append([]string{r.wire.near.Replace(r.to.homeserver)}, r.to.args...)
 }
 
 // logIn logs in with somebody who decides about the code.
@@ -95,7 +95,7 @@ func (r trial) logIn(decide func(browser, event)) (event, int) {
 		if r.to.complete != (e.Complete != "") && !r.to.unknown {
 			r.t.Errorf("a link that holds the code: %t, want %t", e.Complete != "", r.to.complete)
 		}
-		e.URI, e.Complete = r.wire.far(e.URI), r.wire.far(e.Complete)
+		e.URI, e.Complete = r.wire.far.Replace(e.URI), r.wire.far.Replace(e.Complete)
 		if decide != nil {
 			decide(newBrowser(r.t), e)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,8 @@ import (
 type wire struct {
 	t     *testing.T
 	quick bool              // the server takes polls at any pace: one a second
-	own   map[string]string // the wire's origin, by the server's
+	near  *strings.Replacer // puts the wire's addresses in the place of the server's
+	far   *strings.Replacer // the other way round
 
 	mu        sync.Mutex
 	requests  int
@@ -43,20 +45,27 @@ type refreshRequest struct {
 // stretch lays a wire to a server with these endpoints.
 func stretch(t *testing.T, quick bool, addresses ...string) *wire {
 	t.Helper()
-	w := &wire{t: t, quick: quick, own: map[string]string{}}
+	w := &wire{t: t, quick: quick}
+	var origins []*url.URL
 	for _, address := range addresses {
 		u, err := url.Parse(address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		origin := u.Scheme + "://" + u.Host
-		if address == "" || w.own[origin] != "" {
-			continue
+		if address != "" {
+			origins = append(origins, &url.URL{Scheme: u.Scheme, Host: u.Host})
 		}
-		end := httptest.NewServer(w.proxy(u))
-		t.Cleanup(end.Close)
-		w.own[origin] = end.URL
 	}
+	// The last first, so that a host with its port is found before the host alone.
+	slices.SortFunc(origins, func(a, b *url.URL) int { return strings.Compare(b.String(), a.String()) })
+	origins = slices.CompactFunc(origins, func(a, b *url.URL) bool { return *a == *b })
+	var near, far []string
+	for _, origin := range origins {
+		end := httptest.NewServer(w.proxy(origin))
+		t.Cleanup(end.Close)
+		near, far = append(near, origin.String(), end.URL), append(far, end.URL, origin.String())
+	}
+	w.near, w.far = strings.NewReplacer(near...), strings.NewReplacer(far...)
 	return w
 }
 
@@ -79,26 +88,6 @@ func stretchTo(t *testing.T, to target) *wire {
 		t.Fatal(err)
 	}
 	return stretch(t, to.quick, s.Homeserver, s.Issuer, s.Token, s.Device, s.Registration, s.Revocation, s.Userinfo)
-}
-
-// near is what the binary calls an address of the server.
-func (w *wire) near(address string) string {
-	for server, own := range w.own {
-		if rest, ok := strings.CutPrefix(address, server); ok {
-			return own + rest
-		}
-	}
-	return address
-}
-
-// far is what people call an address that the binary was told.
-func (w *wire) far(address string) string {
-	for server, own := range w.own {
-		if rest, ok := strings.CutPrefix(address, own); ok {
-			return server + rest
-		}
-	}
-	return address
 }
 
 var errLost = errors.New("the answer is lost")
@@ -155,9 +144,7 @@ func (w *wire) answer(resp *http.Response) error {
 		return errLost
 	}
 	w.remember(body)
-	for server, own := range w.own {
-		body = bytes.ReplaceAll(body, []byte(server), []byte(own))
-	}
+	body = []byte(w.near.Replace(string(body)))
 	if w.quick {
 		body = hurried(body)
 	}
