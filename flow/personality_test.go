@@ -51,3 +51,34 @@ func TestPersonalities(t *testing.T) {
 		})
 	}
 }
+
+// TestServerChoosesTheDevice asks for the API without a device. Tuwunel makes one
+// up: that is the session's, and no more than was asked for.
+func TestServerChoosesTheDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := flowtest.New(flowtest.As(flowtest.Tuwunel))
+		agent := &flow.Agent{HTTP: s.Client(), Version: "1.2.3"}
+		server, err := agent.Discover(t.Context(), "example.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := flow.HomeserverScope([]string{"synapse-admin"}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, code, err := agent.Begin(t.Context(), server, flow.Client{}, flow.Registration{}, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Approve(code.UserCode, "alice"); err != nil {
+			t.Fatal(err)
+		}
+		session, err := agent.Wait(t.Context(), server, client, code, nil)
+		if err != nil || session.DeviceID == "" || !session.HasScope(flow.ScopeDevice+session.DeviceID) {
+			t.Fatalf("device %q, scope %q, %v", session.DeviceID, session.Scope, err)
+		}
+		if who, err := agent.WhoAmI(t.Context(), session); err != nil || who.DeviceID != session.DeviceID {
+			t.Errorf("%+v, %v", who, err)
+		}
+	})
+}

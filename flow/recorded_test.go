@@ -342,6 +342,47 @@ func waits(t *testing.T, steps []exchange, decided map[int]string) {
 	}
 }
 
+// TestRegistrationMembers holds the members of a registration against one that
+// Keycloak took: it refuses what it does not know (its recording, "unknown
+// member"), so there may be no others.
+func TestRegistrationMembers(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join(recordings, "keycloak.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rec struct {
+		Steps []struct {
+			Request  struct{ JSON map[string]any }
+			Response struct{ Status int }
+		}
+	}
+	if err := json.Unmarshal(b, &rec); err != nil {
+		t.Fatal(err)
+	}
+	taken := map[string]bool{}
+	for _, st := range rec.Steps {
+		for name := range st.Request.JSON {
+			taken[name] = taken[name] || st.Response.Status == http.StatusCreated
+		}
+	}
+	body, err := json.Marshal(newRegistration(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours map[string]any
+	if err := json.Unmarshal(body, &ours); err != nil {
+		t.Fatal(err)
+	}
+	for name := range ours {
+		if !taken[name] {
+			t.Errorf("Keycloak has not taken %s", name)
+		}
+	}
+	if len(ours) < 5 || taken["example_unknown"] {
+		t.Errorf("%v, %v", ours, taken)
+	}
+}
+
 // compareDecisions holds decisions against the file that says what they must be.
 // Lines that begin with # are for people.
 func compareDecisions(t *testing.T, file string, got []string) {
