@@ -212,7 +212,7 @@ func (m *tuwunelClient) goodRedirect(raw, home string) bool {
 	case u.Scheme == "https":
 		return u.User == nil && sameOrBelow(u.Hostname(), home)
 	case native && u.Scheme == "http":
-		return u.Port() == "" && loopbackName(strings.TrimSuffix(u.Host, ":"))
+		return loopbackName(u.Host) // which has no port
 	}
 	return native && u.Host == "" && strings.Contains(u.Scheme, ".") && backwards(home, u.Scheme)
 }
