@@ -51,8 +51,6 @@ func axumJSON(c *call, v any) *answer {
 	return &a
 }
 
-func axumError(status int, code, text string) answer { return oauthProblem(status, code, text) }
-
 func axumAnswer(status int, v any) answer {
 	return jsonAnswer(status, v, "Access-Control-Allow-Origin", everyOrigin)
 }

@@ -179,7 +179,7 @@ func (m *continuwuityClient) redirectProblem(raw, home string) string {
 // continuwuityError is how every refusal looks, invalid_client too
 // (api/client/oauth/token.rs:11, api/client/oauth/device.rs:11).
 func continuwuityError(code, problem string) answer {
-	return axumError(http.StatusBadRequest, code, problem)
+	return oauthProblem(http.StatusBadRequest, code, problem)
 }
 
 // continuwuityClientFor finds the client that a request names and holds its

@@ -60,7 +60,8 @@ func WithAutofill() Option { return func(c *config) { c.autofill = true } }
 // WithDeviceGrant switches the device authorization grant on or off (MAS's
 // oauth.device_code_grant_enabled); SetDeviceGrant does so later. While it is
 // off, MAS drops the grant from registrations without a word and gives the same
-// crippled client to the same metadata for ever after.
+// crippled client to the same metadata for ever after. The other personalities have
+// no such switch.
 func WithDeviceGrant(on bool) Option { return func(c *config) { c.deviceGrant = on } }
 
 // WithInitialToken makes registration ask for an initial access token (RFC 7591
@@ -71,7 +72,8 @@ func WithInitialToken(token string) Option { return func(c *config) { c.initialT
 // WithStrictRotation makes the server end the session when a consumed refresh
 // token comes again, as RFC 9700 section 4.14.2 advises and node-oidc-provider
 // does. MAS does not: it gives a new successor as long as the old one is unused,
-// and afterwards refuses and leaves the session alone.
+// and afterwards refuses and leaves the session alone. The other personalities have
+// rules of their own, which this does not change.
 func WithStrictRotation() Option { return func(c *config) { c.strict = true } }
 
 // WithTokenLifetime sets how long access tokens live.

@@ -123,7 +123,7 @@ func (s *Server) tuwunelRegister(c *call) answer {
 			"A valid initial access token is required; this server has oidc_registration_access_token set")
 	}
 	if code, problem := m.problem(); problem != "" {
-		return axumError(http.StatusBadRequest, code, problem)
+		return oauthProblem(http.StatusBadRequest, code, problem)
 	}
 	m.prune()
 	canonical, err := json.Marshal(m)
@@ -234,11 +234,11 @@ func (s *Server) tuwunelDevice(c *call) answer {
 	cl := s.state.clients[c.form.Get("client_id")]
 	switch {
 	case !s.state.bucket.take(s.now()):
-		return tuwunelStored(axumError(http.StatusTooManyRequests, "slow_down", "Too many requests"))
+		return tuwunelStored(oauthProblem(http.StatusTooManyRequests, "slow_down", "Too many requests"))
 	case !c.form.Has("client_id"):
-		return tuwunelStored(axumError(http.StatusBadRequest, "invalid_request", "M_INVALID_PARAM: client_id is required"))
+		return tuwunelStored(oauthProblem(http.StatusBadRequest, "invalid_request", "M_INVALID_PARAM: client_id is required"))
 	case cl == nil:
-		return tuwunelStored(axumError(http.StatusUnauthorized, "invalid_client", "Unknown client_id"))
+		return tuwunelStored(oauthProblem(http.StatusUnauthorized, "invalid_client", "Unknown client_id"))
 	}
 	g := s.newGrant(cl, c, strings.Fields(c.form.Get("scope")))
 	return tuwunelStored(axumAnswer(http.StatusOK, s.codes(g)))
@@ -277,13 +277,13 @@ func (s *Server) tuwunelToken(c *call) answer {
 	case grantCode:
 		return tuwunelStored(tuwunelRefusal("M_FORBIDDEN", "Invalid or expired authorization code")) // none was given out
 	}
-	return tuwunelStored(axumError(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type"))
+	return tuwunelStored(oauthProblem(http.StatusBadRequest, "unsupported_grant_type", "Unsupported grant_type"))
 }
 
 // tuwunelRefusal is how every mistake of a client is answered, a missing field
 // as much as a dead token (api/oidc/token.rs:385).
 func tuwunelRefusal(errcode, problem string) answer {
-	return axumError(http.StatusBadRequest, "invalid_grant", errcode+": "+problem)
+	return oauthProblem(http.StatusBadRequest, "invalid_grant", errcode+": "+problem)
 }
 
 // tuwunelPoll is api/oidc/token.rs:122 and service/oauth/server/device.rs:225: an
@@ -301,14 +301,14 @@ func (s *Server) tuwunelPoll(c *call) answer {
 	case g.client.id != c.form.Get("client_id"):
 		return tuwunelRefusal("M_FORBIDDEN", "client_id mismatch")
 	case g.decision == pending && !g.expired(s.now()):
-		return axumError(http.StatusBadRequest, "authorization_pending", "The user has not yet completed authorization")
+		return oauthProblem(http.StatusBadRequest, "authorization_pending", "The user has not yet completed authorization")
 	}
 	s.forgetGrant(g)
 	switch {
 	case g.expired(s.now()):
-		return axumError(http.StatusBadRequest, "expired_token", "The device code has expired")
+		return oauthProblem(http.StatusBadRequest, "expired_token", "The device code has expired")
 	case g.decision == rejected:
-		return axumError(http.StatusBadRequest, "access_denied", "The authorization request was denied")
+		return oauthProblem(http.StatusBadRequest, "access_denied", "The authorization request was denied")
 	}
 	granted, problem := tuwunelScope(g.scope)
 	if problem != "" {
@@ -411,9 +411,9 @@ func (s *Server) tuwunelRevoke(c *call) answer {
 	token, hint := c.form.Get("token"), c.form.Get("token_type_hint")
 	switch {
 	case token == "":
-		return tuwunelStored(axumError(http.StatusBadRequest, "invalid_request", "token parameter is required"))
+		return tuwunelStored(oauthProblem(http.StatusBadRequest, "invalid_request", "token parameter is required"))
 	case c.form.Has("token_type_hint") && hint != "access_token" && hint != "refresh_token":
-		return tuwunelStored(axumError(http.StatusBadRequest, "unsupported_token_type", "token_type_hint must be access_token or refresh_token"))
+		return tuwunelStored(oauthProblem(http.StatusBadRequest, "unsupported_token_type", "token_type_hint must be access_token or refresh_token"))
 	}
 	if t := s.state.access[token]; t != nil {
 		s.end(t.session)
@@ -431,7 +431,7 @@ func (s *Server) tuwunelUserinfo(c *call) answer {
 	if t := s.state.access[bearer(c)]; t != nil && !t.session.ended {
 		problem = "M_UNAUTHORIZED: Token was not issued through OIDC"
 	}
-	a := axumError(http.StatusUnauthorized, "invalid_token", problem)
+	a := oauthProblem(http.StatusUnauthorized, "invalid_token", problem)
 	a.header.Set("WWW-Authenticate", `Bearer realm="Matrix", error="invalid_token"`)
 	return a
 }
