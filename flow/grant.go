@@ -32,7 +32,7 @@ func (a *Agent) session(ctx context.Context, server Server, c Client, want Reque
 
 // beyond is what was granted beyond what was asked for. A device that the server
 // chose, because none was named, is not: it opens nothing (MSC2967; Tuwunel does
-// so, src/api/oidc/token.rs:245).
+// so, src/api/oidc/token.rs:259).
 func beyond(want Request, s Session) []string {
 	asked := want.Scope
 	if want.DeviceID == "" && s.DeviceID != "" {

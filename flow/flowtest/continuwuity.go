@@ -17,28 +17,28 @@ func continuwuity() traits {
 	const base = "_continuwuity/oauth2/"
 	return traits{
 		oneOrigin: true,
-		paths: paths{register: base + "client/register", device: base + "device", token: base + "grant/token", // api/client/oauth/mod.rs:20
+		paths: paths{register: base + "client/register", device: base + "device", token: base + "grant/token", // api/client/oauth/mod.rs:18
 			revoke: base + "client/revoke", keys: base + "client/keys.json", authorize: base + "grant/authorization_code",
 			verify: base + "grant/device_code", account: "_continuwuity/account/deeplink"},
 		codeLifetime:  time.Minute, // service/oauth/mod.rs:111
 		interval:      0,           // service/oauth/grant.rs:46
-		tokenLifetime: time.Hour,   // service/oauth/mod.rs:177
+		tokenLifetime: time.Hour,   // service/oauth/mod.rs:173
 		complete:      "user_code",
 		autofill:      true,
-		userCode:      func() string { return randomFrom("0123456789", 6) }, // service/oauth/mod.rs:183
+		userCode:      func() string { return randomFrom("0123456789", 6) }, // service/oauth/mod.rs:179
 		tokens:        func() (string, string) { return randomString(32), randomString(32) },
 		clientID: func(digest [32]byte, _ time.Time) string { // service/oauth/mod.rs:198
 			return base64.StdEncoding.EncodeToString(digest[:])
 		},
-		deviceName:   func(client, _ string) string { return client }, // service/oauth/mod.rs:557
-		noDenial:     true,                                            // web/pages/oauth/grant.rs:155
-		lateApproval: true,                                            // service/oauth/mod.rs:411
+		deviceName:   func(client, _ string) string { return client }, // service/oauth/mod.rs:580
+		noDenial:     true,                                            // web/pages/oauth/grant.rs:127
+		lateApproval: true,                                            // service/oauth/mod.rs:409
 		metadata:     (*Server).continuwuityMetadata,
 		register:     (*Server).continuwuityRegister,
 		device:       (*Server).continuwuityDevice,
 		token:        (*Server).continuwuityToken,
 		revoke:       (*Server).continuwuityRevoke,
-		requester: direct( // api/router/auth.rs:176,188,262
+		requester: direct( // api/router/auth.rs:180,188,262
 			matrixError(http.StatusUnauthorized, "M_UNAUTHORIZED", "Missing access token."),
 			unknownToken("Invalid token"),
 			softLogout("This token has expired"),
@@ -48,7 +48,7 @@ func continuwuity() traits {
 	}
 }
 
-// continuwuityMetadata is api/client/oauth/server_metadata.rs:34. It names no
+// continuwuityMetadata is api/client/oauth/server_metadata.rs:33. It names no
 // authentication methods, no scopes and no userinfo endpoint.
 func (s *Server) continuwuityMetadata() map[string]any {
 	p := s.traits.paths
@@ -89,7 +89,7 @@ type continuwuityClient struct {
 	TOSURI          *string  `json:"tos_uri,omitempty"`
 }
 
-// continuwuityRegister is service/oauth/mod.rs:191: open to everyone, and the
+// continuwuityRegister is service/oauth/mod.rs:192: open to everyone, and the
 // same metadata are the same client. No issue time is told.
 func (s *Server) continuwuityRegister(c *call) answer {
 	m := continuwuityClient{ApplicationType: "web"}
@@ -119,7 +119,7 @@ func (s *Server) continuwuityRegister(c *call) answer {
 }
 
 // continuwuityKnown keeps the types that are known, in Continuwuity's order
-// (service/oauth/client_metadata.rs:117,143).
+// (service/oauth/client_metadata.rs:133,150).
 func continuwuityKnown(types []string, known ...string) []string {
 	return slices.DeleteFunc(known, func(t string) bool { return !slices.Contains(types, t) })
 }
@@ -183,7 +183,7 @@ func continuwuityError(code, problem string) answer {
 }
 
 // continuwuityClientFor finds the client that a request names and holds its
-// grants against what it wants to do (service/oauth/mod.rs:301,435).
+// grants against what it wants to do (service/oauth/mod.rs:324,437).
 func (s *Server) continuwuityClientFor(c *call, grantType string) (*client, *answer) {
 	var a answer
 	cl := s.state.clients[c.form.Get("client_id")]
@@ -199,10 +199,10 @@ func (s *Server) continuwuityClientFor(c *call, grantType string) (*client, *ans
 }
 
 // continuwuityGrants is how many codes are kept at once; the one that was not
-// asked for the longest has to go (service/oauth/mod.rs:181).
+// asked for the longest has to go (service/oauth/mod.rs:177).
 const continuwuityGrants = 100
 
-// continuwuityDevice is service/oauth/mod.rs:297. The scope is checked at once.
+// continuwuityDevice is service/oauth/mod.rs:324. The scope is checked at once.
 func (s *Server) continuwuityDevice(c *call) answer {
 	if bad := axumForm(c, "client_id", "scope"); bad != nil {
 		return *bad
@@ -222,7 +222,7 @@ func (s *Server) continuwuityDevice(c *call) answer {
 	return axumAnswer(http.StatusOK, s.codes(g))
 }
 
-// continuwuityScope is service/oauth/grant.rs:111. Its patterns are not anchored,
+// continuwuityScope is service/oauth/grant.rs:116. Its patterns are not anchored,
 // so longer words pass for the scope inside them; openid is taken and forgotten.
 // What comes back is spelled the stable way, the device first.
 func continuwuityScope(asked string) (sc scope, problem string) {
@@ -262,7 +262,7 @@ func continuwuityDeviceID(word string) string {
 	return ""
 }
 
-// continuwuityToken is service/oauth/mod.rs:430.
+// continuwuityToken is service/oauth/mod.rs:437.
 func (s *Server) continuwuityToken(c *call) answer {
 	fields := map[string]string{grantDeviceCode: "device_code", grantRefresh: "refresh_token", grantCode: "code"}
 	grantType := c.form.Get("grant_type")
@@ -305,21 +305,21 @@ func (s *Server) continuwuityPoll(cl *client, c *call) answer {
 	id := g.scope.deviceID()
 	switch _, taken := g.person.devices[id]; {
 	case id == "":
-		return continuwuityError("invalid_grant", "No device ID scope supplied") // mod.rs:570
+		return continuwuityError("invalid_grant", "No device ID scope supplied") // mod.rs:559
 	case taken:
-		return continuwuityError("invalid_scope", "A device with the supplied ID already exists for this user") // mod.rs:573
+		return continuwuityError("invalid_scope", "A device with the supplied ID already exists for this user") // mod.rs:569
 	}
 	return axumAnswer(http.StatusOK, s.tokenResponse(s.begin(cl, g.person, g.scope, c.UserAgent(), true)))
 }
 
-// continuwuityRefresh is service/oauth/mod.rs:628: no grace, the tokens before are
+// continuwuityRefresh is service/oauth/mod.rs:623: no grace, the tokens before are
 // gone at once. A refresh token of another client runs into an assertion.
 func (s *Server) continuwuityRefresh(cl *client, presented string) answer {
 	t := s.state.refresh[presented]
 	switch {
 	case t == nil || t.session.ended || t.session.current != t:
 		return continuwuityError("invalid_grant", "Invalid refresh token")
-	case t.session.client != cl: // mod.rs:643, router/layers.rs:174
+	case t.session.client != cl: // mod.rs:639, router/layers.rs:174
 		return matrixAnswer(http.StatusInternalServerError, map[string]any{"errcode": "M_UNKNOWN",
 			"error":   "M_UNKNOWN: Internal server error occurred",
 			"details": "assertion `left == right` failed: refresh token client id mismatch"})
@@ -328,7 +328,7 @@ func (s *Server) continuwuityRefresh(cl *client, presented string) answer {
 	return axumAnswer(http.StatusOK, s.tokenResponse(s.issue(t.session, true)))
 }
 
-// continuwuityRevoke is service/oauth/mod.rs:520: the client is not looked at, and
+// continuwuityRevoke is service/oauth/mod.rs:514: the client is not looked at, and
 // what is unknown is an error.
 func (s *Server) continuwuityRevoke(c *call) answer {
 	if bad := axumForm(c, "token"); bad != nil {

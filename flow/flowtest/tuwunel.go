@@ -26,10 +26,10 @@ func tuwunel() traits {
 		autofill:      true,
 		userCode:      tuwunelUserCode,
 		tokens:        func() (string, string) { return randomString(32), "refresh_" + randomString(32) }, // service/users/device.rs:313,559
-		clientID: func(digest [32]byte, _ time.Time) string { // service/oauth/server/client.rs:67
+		clientID: func(digest [32]byte, _ time.Time) string { // service/oauth/server/client.rs:66
 			return base64.RawURLEncoding.EncodeToString(digest[:])
 		},
-		deviceName: func(client, _ string) string { // api/oidc/token.rs:198
+		deviceName: func(client, _ string) string { // api/oidc/token.rs:212
 			if client == "" {
 				return "OIDC Client"
 			}
@@ -46,7 +46,7 @@ func tuwunel() traits {
 			unknownToken("Unknown access token."),
 			softLogout("Expired access token."),
 		),
-		versions: 19, // api/client/versions.rs:62
+		versions: 19, // api/client/versions.rs:54
 		features: func() map[string]bool {
 			return map[string]bool{"org.matrix.msc3861": true, "org.matrix.msc2964": true, "org.matrix.msc2965": true, "org.matrix.msc2966": true, "org.matrix.msc2967": true}
 		},
@@ -54,13 +54,13 @@ func tuwunel() traits {
 }
 
 // tuwunelUserCode is ten consonants with a hyphen in the middle
-// (service/oauth/server/device.rs:56,62,360).
+// (service/oauth/server/device.rs:60,65,271).
 func tuwunelUserCode() string {
 	const consonants = "BCDFGHJKLMNPQRSTVWXZ"
 	return randomFrom(consonants, 5) + "-" + randomFrom(consonants, 5)
 }
 
-// tuwunelMetadata is the document of api/oidc/auth_metadata.rs:35.
+// tuwunelMetadata is the document of api/oidc/auth_metadata.rs:32.
 func (s *Server) tuwunelMetadata() map[string]any {
 	p := s.traits.paths
 	return map[string]any{
@@ -90,7 +90,7 @@ func (s *Server) tuwunelMetadata() map[string]any {
 }
 
 // tuwunelClient is a registration as Tuwunel reads, keeps and echoes it: members
-// that were not sent come back as null (api/oidc/registration.rs:76).
+// that were not sent come back as null (api/oidc/registration.rs:86).
 type tuwunelClient struct {
 	RedirectURIs    *[]string `json:"redirect_uris"`
 	ClientName      *string   `json:"client_name"`
@@ -107,7 +107,7 @@ type tuwunelClient struct {
 	SoftwareVersion *string   `json:"software_version"`
 }
 
-// tuwunelRegister is api/oidc/registration.rs:31. Whoever sends the same, the
+// tuwunelRegister is api/oidc/registration.rs:29. Whoever sends the same, the
 // device grant aside, gets the same client (service/oauth/server/client.rs:57):
 // it is dropped before the hash is taken, comes back in no answer, and works
 // all the same.
@@ -118,7 +118,7 @@ func (s *Server) tuwunelRegister(c *call) answer {
 		return *bad
 	case m.RedirectURIs == nil:
 		return axumText(http.StatusUnprocessableEntity, "Failed to deserialize the JSON body into the target type: missing field `redirect_uris`")
-	case s.conf.initialToken != "" && bearer(c) != s.conf.initialToken: // registration.rs:44
+	case s.conf.initialToken != "" && bearer(c) != s.conf.initialToken: // registration.rs:41
 		return matrixError(http.StatusForbidden, "M_FORBIDDEN",
 			"A valid initial access token is required; this server has oidc_registration_access_token set")
 	}
@@ -140,7 +140,7 @@ func (s *Server) tuwunelRegister(c *call) answer {
 }
 
 // prune drops the types that Tuwunel does not know, the device grant among them,
-// sorts, and fills in what was not sent (service/oauth/server/client.rs:16,78,125).
+// sorts, and fills in what was not sent (service/oauth/server/client.rs:15,74,123).
 func (m *tuwunelClient) prune() {
 	known := func(types, known []string) []string {
 		if types == nil {
@@ -161,7 +161,7 @@ func (m *tuwunelClient) prune() {
 	}
 }
 
-// problem is api/oidc/registration.rs:110.
+// problem is api/oidc/registration.rs:108.
 func (m *tuwunelClient) problem() (code, problem string) {
 	const metadata, redirect = "invalid_client_metadata", "invalid_redirect_uri"
 	if len(*m.RedirectURIs) == 0 {
@@ -200,7 +200,7 @@ func (m *tuwunelClient) problem() (code, problem string) {
 	return "", ""
 }
 
-// goodRedirect is api/oidc/registration.rs:180: of native applications http on
+// goodRedirect is api/oidc/registration.rs:178: of native applications http on
 // loopback without a port, and reverse-DNS schemes; https below the client's
 // host of all.
 func (m *tuwunelClient) goodRedirect(raw, home string) bool {
@@ -217,16 +217,16 @@ func (m *tuwunelClient) goodRedirect(raw, home string) bool {
 	return native && u.Host == "" && strings.Contains(u.Scheme, ".") && backwards(home, u.Scheme)
 }
 
-// tuwunelStored forbids caching whatever the answer is (api/oidc/token.rs:79).
+// tuwunelStored forbids caching whatever the answer is (api/oidc/token.rs:89).
 func tuwunelStored(a answer) answer {
 	a.header.Set("Cache-Control", "no-store")
 	a.header.Set("Pragma", "no-cache")
 	return a
 }
 
-// tuwunelDevice is api/oidc/device.rs:50. Neither the client's grants nor the
+// tuwunelDevice is api/oidc/device.rs:79. Neither the client's grants nor the
 // scope are looked at. Sixty requests at once from one address are the most,
-// then one a second (service/oauth/mod.rs:88).
+// then one a second (service/oauth/mod.rs:90).
 func (s *Server) tuwunelDevice(c *call) answer {
 	if bad := axumForm(c); bad != nil {
 		return tuwunelStored(*bad)
@@ -264,7 +264,7 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// tuwunelToken is api/oidc/token.rs:50.
+// tuwunelToken is api/oidc/token.rs:56.
 func (s *Server) tuwunelToken(c *call) answer {
 	if bad := axumForm(c, "grant_type"); bad != nil {
 		return tuwunelStored(*bad)
@@ -286,7 +286,7 @@ func tuwunelRefusal(errcode, problem string) answer {
 	return oauthProblem(http.StatusBadRequest, "invalid_grant", errcode+": "+problem)
 }
 
-// tuwunelPoll is api/oidc/token.rs:122 and service/oauth/server/device.rs:225: an
+// tuwunelPoll is api/oidc/token.rs:137 and service/oauth/server/device.rs:173: an
 // outcome is told once, and takes the code with it.
 func (s *Server) tuwunelPoll(c *call) answer {
 	for _, field := range []string{"device_code", "client_id"} {
@@ -325,7 +325,7 @@ func (s *Server) tuwunelPoll(c *call) answer {
 // tuwunelScope keeps what Tuwunel knows, in its order, and drops the rest. It
 // looks at it when tokens are issued, not before
 // (service/oauth/server.rs:135). A device that was not asked for is made up, and
-// told in the scope (api/oidc/token.rs:245).
+// told in the scope (api/oidc/token.rs:259).
 func tuwunelScope(asked scope) (granted scope, problem string) {
 	devices := 0
 	for _, word := range asked {
@@ -344,7 +344,7 @@ func tuwunelScope(asked scope) (granted scope, problem string) {
 		return nil, "more than one device scope requested"
 	}
 	if devices == 0 {
-		granted = append(granted, stableScope+"device:"+randomString(10)) // service/users/device.rs:26
+		granted = append(granted, stableScope+"device:"+randomString(10)) // service/users/device.rs:27
 	}
 	return granted, ""
 }
@@ -364,7 +364,7 @@ func (s *Server) tuwunelLogin(g *grant, granted scope, agent string) (*accessTok
 // (core/config/mod.rs:5541).
 const tuwunelGrace = 15 * time.Second
 
-// tuwunelRefresh is api/oidc/token.rs:281 and service/users/device.rs:500. The
+// tuwunelRefresh is api/oidc/token.rs:287 and service/users/device.rs:500. The
 // client is not looked at. A rotation leaves the former access tokens alive until
 // they expire (service/users/device.rs:192). The refresh token before the newest
 // is remembered: within the grace it brings a new access token and its successor
@@ -395,13 +395,13 @@ func (s *Server) rotated(se *session) (*accessToken, *refreshToken) {
 	return access, next
 }
 
-// withoutScope is a refresh of Tuwunel's (api/oidc/token.rs:364).
+// withoutScope is a refresh of Tuwunel's (api/oidc/token.rs:363).
 func withoutScope(m map[string]any) map[string]any {
 	delete(m, "scope")
 	return m
 }
 
-// tuwunelRevoke is api/oidc/revoke.rs:57: whoever has a token may end its device,
+// tuwunelRevoke is api/oidc/revoke.rs:48: whoever has a token may end its device,
 // and an unknown token is as good as a known one. A spent refresh token is
 // unknown.
 func (s *Server) tuwunelRevoke(c *call) answer {
@@ -423,9 +423,9 @@ func (s *Server) tuwunelRevoke(c *call) answer {
 	return tuwunelStored(text(http.StatusOK, "", "Access-Control-Allow-Origin", everyOrigin))
 }
 
-// tuwunelUserinfo is api/oidc/userinfo.rs:50. Only logins through an identity
+// tuwunelUserinfo is api/oidc/userinfo.rs:49. Only logins through an identity
 // provider may ask: those of native accounts, which all logins here are, are not
-// marked (api/oidc/token.rs:232).
+// marked (api/oidc/token.rs:253).
 func (s *Server) tuwunelUserinfo(c *call) answer {
 	problem := "M_UNAUTHORIZED: Invalid access token"
 	if t := s.state.access[bearer(c)]; t != nil && !t.session.ended {
