@@ -113,7 +113,7 @@ func (s Server) checkRegistration(registered bool) error {
 	if s.Registration != "" || registered {
 		return nil
 	}
-	e := s.unsupported(" does not let programs register themselves (no registration_endpoint); that takes its administrator")
+	e := s.unsupported(" does not let programs register themselves (no registration_endpoint); its administrator would have to give out a client ID")
 	e.Err = &ClosedError{Host: e.Host}
 	return e
 }
