@@ -365,7 +365,7 @@ func TestRegistrationMembers(t *testing.T) {
 			taken[name] = taken[name] || st.Response.Status == http.StatusCreated
 		}
 	}
-	body, err := json.Marshal(newRegistration(false))
+	body, err := json.Marshal(newRegistration(Registration{}))
 	if err != nil {
 		t.Fatal(err)
 	}
