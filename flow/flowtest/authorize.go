@@ -113,6 +113,7 @@ func (s *Server) authorization(q url.Values) (g *codeGrant, redirect string, err
 	}
 	sc, ok := parseScope(q.Get("scope"))
 	if !ok {
+		//lint:ignore ST1005 the words of the server that this one stands for
 		return nil, "", errors.New("Failed to deserialize query string")
 	}
 	g = &codeGrant{id: newULID(s.now()), client: cl, scope: sc, redirect: q.Get("redirect_uri"), mode: mode, state: q.Get("state"),
