@@ -158,7 +158,12 @@ func moved(old, now keystore.Entry, user string) bool {
 // device that the new session has too lives on at the server.
 func (a *attempt) endFormer(ctx context.Context, old keystore.Entry, device string) {
 	ended := old.Ended != nil
-	if err := a.undo(ctx, old); err != nil && !errors.Is(err, keystore.ErrNotFound) {
+	err := a.undo(ctx, old)
+	if tokensGone(err) {
+		a.warn("The former session under this name has no tokens here any more. If it lives, end it in the account page%s.", deviceWords(old.DeviceID))
+		ended, err = true, a.Store.Remove(ctx, old, nil)
+	}
+	if err != nil && !errors.Is(err, keystore.ErrNotFound) {
 		a.warn("The former session under this name could not be ended (%s); the next login tries again, or end it in the account page%s.", err, deviceWords(old.DeviceID))
 		return
 	}
@@ -197,9 +202,8 @@ func (a *attempt) sweep() {
 func (a *attempt) clear(e keystore.Entry) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), revokeTime)
 	defer cancel()
-	var bad *keystore.Error
 	_, err := a.Store.Get(ctx, e)
-	empty := errors.As(err, &bad) && bad.Kind == keystore.Missing
+	empty := tokensGone(err)
 	if empty {
 		a.warn("An earlier login at %s was interrupted. If it was approved all the same, end its device in the account page%s.", e.Server, deviceWords(e.DeviceID))
 	}
@@ -207,6 +211,9 @@ func (a *attempt) clear(e keystore.Entry) {
 		return
 	}
 	err = a.undo(ctx, e)
+	if tokensGone(err) { // and nobody works on it who might bring some
+		err = a.Store.Remove(ctx, e, nil)
+	}
 	switch {
 	case errors.Is(err, keystore.ErrNotFound): // another login was faster
 	case err != nil:
@@ -214,4 +221,11 @@ func (a *attempt) clear(e keystore.Entry) {
 	case !empty:
 		a.warn("A session at %s that an interrupted login had left was ended%s.", e.Server, deviceWords(e.DeviceID))
 	}
+}
+
+// tokensGone tells a session of which the store has no tokens: there is nothing
+// to revoke it with.
+func tokensGone(err error) bool {
+	var bad *keystore.Error
+	return errors.As(err, &bad) && bad.Kind == keystore.Missing
 }

@@ -120,11 +120,22 @@ func (w *world) afterwards() {
 	}
 	w.alone("login")
 	w.usable()
+	w.loginElsewhere()
 	w.nothingElse()
 	w.alone("logout")
 	w.alone("login")
 	w.alone("logout")
 	w.clear()
+}
+
+// loginElsewhere logs in to the other store, if something was left behind there: a
+// login clears its own only, because another one might have to be unlocked.
+func (w *world) loginElsewhere() {
+	if slices.ContainsFunc(w.entries(), func(e keystore.Entry) bool { return e.Pending && e.Kind != w.kind() }) {
+		w.ring = !w.ring
+		defer func() { w.ring = !w.ring }()
+		w.alone("login")
+	}
 }
 
 // reachable: of every session that lives at the server something is known here,
@@ -167,7 +178,7 @@ func (w *world) usable() {
 	}
 }
 
-// nothingElse: a login has ended what was left behind.
+// nothingElse: a login in each store has ended what was left behind.
 func (w *world) nothingElse() {
 	for _, e := range w.entries() {
 		if e.Pending {
