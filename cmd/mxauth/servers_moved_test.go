@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,19 +17,19 @@ import (
 // somewhere else, and can be turned.
 type signpost struct {
 	url string
-	to  atomic.Pointer[flowtest.Server]
+	to  atomic.Value // the homeserver's URL
 }
 
 func newSignpost(t *testing.T, to *flowtest.Server) *signpost {
 	t.Helper()
 	p := &signpost{}
-	p.to.Store(to)
+	p.to.Store(to.URL)
 	l := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/.well-known/matrix/client" {
 			http.NotFound(w, r)
 			return
 		}
-		_, _ = fmt.Fprintf(w, `{"m.homeserver":{"base_url":%q}}`, p.to.Load().URL)
+		_, _ = fmt.Fprintf(w, `{"m.homeserver":{"base_url":%q}}`, p.to.Load())
 	}))
 	t.Cleanup(l.Close)
 	p.url = l.URL
@@ -92,7 +94,7 @@ func TestServerMoved(t *testing.T) {
 	if done, code := login(before, "alice"); code != 0 {
 		t.Fatalf("exit %d, %s", code, done.Error)
 	}
-	post.to.Store(after)
+	post.to.Store(after.URL)
 	b.must(0, "refresh", "bot")
 	b.tokenOf(before, "bot")
 	if n := after.Count(flowtest.Any); n != 0 {
@@ -121,6 +123,26 @@ func TestServerMoved(t *testing.T) {
 	}
 	if r := b.must(0, "doctor"); !strings.Contains(r.stdout, after.Issuer) {
 		t.Errorf("doctor afterwards:\n%s", r.stdout)
+	}
+}
+
+// TestHomeserverMoved has a homeserver at another address, with the issuer it had.
+func TestHomeserverMoved(t *testing.T) {
+	s := startServer(t)
+	post := newSignpost(t, s)
+	b := newBox(t, "MXAUTH_STORE=plaintext")
+	if done, code := b.login(approveAs(t, s, "alice"), post.url); code != 0 {
+		t.Fatalf("exit %d, %s", code, done.Error)
+	}
+	home, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := httptest.NewServer(httputil.NewSingleHostReverseProxy(home))
+	t.Cleanup(moved.Close)
+	post.to.Store(moved.URL)
+	if r := b.run("doctor"); r.code != 6 || !strings.Contains(r.stdout, "it names the homeserver "+moved.URL) {
+		t.Errorf("doctor: exit %d\n%s", r.code, r.stdout)
 	}
 }
 
@@ -155,7 +177,7 @@ func TestIssuerChanged(t *testing.T) {
 // TestLegacyServer has a homeserver without OAuth say what it offers.
 func TestLegacyServer(t *testing.T) {
 	s := startServer(t, flowtest.WithLegacyOnly())
-	s.Inject(flowtest.Login, flowtest.Raw(200, "application/json", `{"flows":[{"type":"m.login.password"},
+	s.Inject(flowtest.Login, flowtest.Raw(200, "application/json", `{"flows":[{"type":"m.login.password"},{"type":"x\u001b[31m"},
 		{"type":"m.login.sso","identity_providers":[{"id":"1","name":"Example \u001b[31mID"},{"id":"2","name":"Other"}]}]}`))
 	b := newBox(t, "MXAUTH_STORE=plaintext")
 	r := b.must(6, "login", "--plain", s.URL)
