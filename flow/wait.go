@@ -39,29 +39,30 @@ const (
 // Errors: KindDeclined, KindExpired, KindEnded if the server handed the tokens
 // out and they may have been lost on the way, KindInvalid, KindRefused; an end
 // of ctx is its cause. A homeserver's tokens that carry more than was asked for,
-// or for another device, are revoked, and the error is KindInvalid. [Unheard]
-// tells which of them may hide a session that the server has made.
+// or for another device, are revoked, and the error is KindInvalid. What may hide
+// a session that the server has made is wrapped by an UnheardError.
 func (a *Agent) Wait(ctx context.Context, s Server, c Client, code Code, events chan<- Event) (Session, error) {
 	p := poller{agent: a, server: s, client: c, code: code, events: events, pause: code.Interval}
 	session, err := p.wait(ctx)
 	if err != nil && p.lost {
-		err = &unheardError{err}
+		err = &UnheardError{code.DeviceID, err}
 	}
 	return session, err
 }
 
-// An unheardError ends a wait whose last poll had no answer of the server's.
-type unheardError struct{ error }
+// An UnheardError ends a wait whose last poll had no answer that was the server's
+// own: the tokens may have been in it, so the server may have made the session. It
+// wraps what went wrong.
+type UnheardError struct {
+	DeviceID string // the Matrix device that stands in the account page then; may be empty
+	err      error
+}
+
+// Error says what went wrong.
+func (e *UnheardError) Error() string { return e.err.Error() }
 
 // Unwrap returns what went wrong.
-func (e *unheardError) Unwrap() error { return e.error }
-
-// Unheard reports whether a login failed in a way that may have lost the tokens:
-// its last poll was not answered, so the server may have made the session.
-func Unheard(err error) bool {
-	var e *unheardError
-	return errors.As(err, &e)
-}
+func (e *UnheardError) Unwrap() error { return e.err }
 
 func (p *poller) wait(ctx context.Context) (Session, error) {
 	for {

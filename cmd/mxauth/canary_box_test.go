@@ -205,7 +205,7 @@ func (b box) allowedIn(sessions, path string) []string {
 	switch {
 	case filepath.Dir(path) == sessions && (strings.HasSuffix(name, ".plain") || strings.HasSuffix(name, ".plain.tmp")):
 		return stored
-	case !strings.HasPrefix(path, b.stateDir()) && strings.Contains(b.watcher.words, name):
+	case !strings.HasPrefix(path, b.stateDir()) && strings.Contains(b.watcher.words, strings.TrimSuffix(name, ".tmp")): // a killed one leaves its draft
 		return append(forTheKey, "access_token")
 	}
 	return nil

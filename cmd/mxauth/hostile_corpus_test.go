@@ -283,7 +283,7 @@ func (b hostileBox) leaks(r hostileResult, c hostileCase) bool {
 	if strings.Contains(r.stderr, hostileMark) || strings.Contains(r.stdout, hostileMark) && c.do != "token" {
 		return true
 	}
-	return c.session == "none" && len(b.filesWith(hostileMark)) > 0
+	return (c.session == "none" || c.session == "noted") && len(b.filesWith(hostileMark)) > 0
 }
 
 func (b hostileBox) filesWith(text string) (found []string) {
@@ -300,13 +300,24 @@ func (b hostileBox) filesWith(text string) (found []string) {
 	return found
 }
 
+// leftNothing wants no session, and no file but the note of a login that the
+// server may have finished.
+func (b hostileBox) leftNothing(noted bool) (wrong []string) {
+	want := map[bool]int{true: 2}[noted] // the note and its lock
+	left, err := filepath.Glob(filepath.Join(b.dir, "state", "sessions", "*"))
+	if err != nil || len(left) != want {
+		wrong = append(wrong, fmt.Sprintf("it left %v, %v", left, err))
+	}
+	if r := b.run("list"); r.code != 0 || r.stdout != "" {
+		wrong = append(wrong, "there is a session: "+r.stdout+r.stderr)
+	}
+	return wrong
+}
+
 // left looks at what is stored afterwards.
 func (b hostileBox) left(c hostileCase) []string {
-	if c.session == "none" {
-		if left, err := filepath.Glob(filepath.Join(b.dir, "state", "sessions", "*")); err != nil || len(left) > 0 {
-			return []string{fmt.Sprintf("it left %v, %v", left, err)}
-		}
-		return nil
+	if c.session == "none" || c.session == "noted" {
+		return b.leftNothing(c.session == "noted")
 	}
 	r := b.run("token")
 	if c.session == "ended" {

@@ -76,6 +76,7 @@ func (a *app) advice(err error) string {
 	var endless *endlessError
 	var unoffered *unofferedError
 	var closed *flow.ClosedError
+	var unheard *flow.UnheardError
 	var store *keystore.Error
 	var server *flow.Error
 	switch {
@@ -95,6 +96,8 @@ func (a *app) advice(err error) string {
 		return a.storeAdvice(store)
 	case errors.As(err, &closed):
 		return closedAdvice(closed)
+	case errors.As(err, &unheard):
+		return unheardAdvice(unheard)
 	case errors.As(err, &server):
 		return a.serverAdvice(server)
 	}
@@ -117,6 +120,15 @@ func closedAdvice(e *flow.ClosedError) string {
 		return "Nothing was stored. It may be used up or expired: ask the administrator for another, or for " + client + "."
 	}
 	return "Nothing was stored. Ask its administrator for " + client + "; or for an initial access token, and add --initial-token FILE (- for stdin)."
+}
+
+// unheardAdvice is for a login that the server may have finished without us.
+func unheardAdvice(e *flow.UnheardError) string {
+	device := ""
+	if e.DeviceID != "" {
+		device = " (device " + e.DeviceID + ")"
+	}
+	return "No token was stored. If you approved it, end it in the account page" + device + ". Then log in again."
 }
 
 func unofferedAdvice(e *unofferedError) string {

@@ -201,7 +201,8 @@ func (a *attempt) run() (flow.Event, error) {
 // giveUp forgets a slot, unless the server may have made its session: then the
 // device must be known until somebody was told of it, see sweep.
 func (a *attempt) giveUp(slot keystore.Entry, why error) error {
-	if flow.Unheard(why) {
+	var unheard *flow.UnheardError
+	if errors.As(why, &unheard) {
 		a.Store.Leave(slot)
 		return nil
 	}

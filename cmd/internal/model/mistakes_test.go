@@ -107,8 +107,8 @@ var mistakes = []mistake{
 		"	if MISTAKE {\n		return s.note.commit(b)\n	}\n	return k.store(ctx, plainPen{s.note}, b)",
 	}}},
 	{name: "a lost answer is forgotten", file: "/cmd/internal/login/login.go", finds: scenario{scripts: [][]string{{"login"}}, faults: 2, only: []string{"cut", "kill"}}, edits: [][2]string{{
-		"	if flow.Unheard(why) {",
-		"	if flow.Unheard(why) && !MISTAKE {",
+		"	if errors.As(why, &unheard) {",
+		"	if errors.As(why, &unheard) && !MISTAKE {",
 	}}},
 	{name: "unfinished logins are not looked at again", file: "/keystore/slots.go", finds: finding([][]string{{"token", "refresh", "refresh", "login"}, {"login"}}).faultless(), lot: true, edits: [][2]string{{
 		"	if _, ours := k.slot(id); ours {\n		return nil",
