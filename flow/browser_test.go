@@ -471,3 +471,20 @@ func TestBrowserOnly(t *testing.T) {
 		}, flowtest.WithDeviceGrant(false))
 	}
 }
+
+// A homeserver's memory of the metadata names the device grant for a while after
+// it was turned off. What is refused then is not the login by browser.
+func TestBrowserOnlyNow(t *testing.T) {
+	bubble(t, func(t *testing.T, hs *flowtest.Server, agent *flow.Agent) {
+		server, err := agent.Discover(t.Context(), hs.ServerName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hs.SetDeviceGrant(false)
+		_, _, err = agent.Begin(t.Context(), server, flow.Client{}, flow.Registration{}, flow.Request{Scope: flow.ScopeAPI})
+		wantKind(t, "turned off", err, flow.KindUnsupported)
+		if !errors.Is(err, flow.ErrBrowserOnly) {
+			t.Error(err)
+		}
+	})
+}

@@ -24,8 +24,19 @@ const (
 // registration from the time when the grant was off. The client that was
 // registered is returned with an error of Start too.
 //
-// Errors: those of [Server.CheckDeviceLogin], Register and Start.
+// Errors: those of [Server.CheckDeviceLogin], Register and Start. A refusal by a
+// server that would take a login by browser wraps ErrBrowserOnly: metadata that a
+// homeserver remembers may name the grant after it was turned off.
 func (a *Agent) Begin(ctx context.Context, s Server, c Client, r Registration, want Request) (Client, Code, error) {
+	client, code, err := a.begin(ctx, s, c, r, want)
+	var e *Error
+	if errors.As(err, &e) && (lacksGrant(err) || e.Code == "invalid_request") && e.Op == opStart.String() && s.CheckBrowserLogin(client.ID != "") == nil {
+		e.Kind, e.Err = KindUnsupported, ErrBrowserOnly
+	}
+	return client, code, err
+}
+
+func (a *Agent) begin(ctx context.Context, s Server, c Client, r Registration, want Request) (Client, Code, error) {
 	given := c.ID != ""
 	if err := s.CheckDeviceLogin(given); err != nil {
 		return Client{}, Code{}, err
