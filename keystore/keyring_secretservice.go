@@ -139,7 +139,7 @@ func soleItem(account string) error {
 // such folder, or none for us, another program keeps the items in its own way.
 func (*ring) sync() error {
 	data := os.Getenv("XDG_DATA_HOME")
-	if data == "" {
+	if !filepath.IsAbs(data) { // as good as not set (XDG Base Directory Specification)
 		data = filepath.Join(os.Getenv("HOME"), ".local", "share")
 	}
 	folder := filepath.Join(data, "keyrings")

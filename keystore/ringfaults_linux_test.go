@@ -629,3 +629,27 @@ func TestShortWay(t *testing.T) {
 		t.Errorf("with two items: %v", calls)
 	}
 }
+
+// TestKeyringFolder looks at which folder is synced after a write: gnome-keyring's,
+// if there is one. A link to itself stands for a folder that gives an error.
+func TestKeyringFolder(t *testing.T) {
+	data := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", data)
+	t.Setenv("HOME", filepath.Join(data, "elsewhere"))
+	if err := (&ring{}).sync(); err != nil {
+		t.Errorf("without a folder: %v", err)
+	}
+	folder := filepath.Join(data, "keyrings")
+	if err := os.Symlink(folder, folder); err != nil {
+		t.Fatal(err)
+	}
+	var e *Error
+	if err := (&ring{}).sync(); !errors.As(err, &e) || e.Path != folder {
+		t.Errorf("a folder that cannot be opened: %v", err)
+	}
+	t.Setenv("XDG_DATA_HOME", "relative")
+	t.Chdir(data)
+	if err := (&ring{}).sync(); err != nil {
+		t.Errorf("a relative folder: %v", err)
+	}
+}
