@@ -13,6 +13,24 @@ import (
 	"github.com/mxauth/mxauth/flow/flowtest"
 )
 
+// begun is a login up to its code.
+func begun(t *testing.T, hs *flowtest.Server, agent *flow.Agent) (flow.Server, flow.Client, flow.Code) {
+	t.Helper()
+	server, err := agent.Discover(t.Context(), hs.ServerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := flow.HomeserverScope(nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, code, err := agent.Begin(t.Context(), server, flow.Client{}, flow.Registration{}, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server, client, code
+}
+
 // logIn is a whole login at a double, approved by alice.
 func logIn(t *testing.T, hs *flowtest.Server, agent *flow.Agent, words ...string) flow.Session {
 	t.Helper()
@@ -133,23 +151,12 @@ func TestLoginEnds(t *testing.T) {
 		"grant switched off": {func(hs *flowtest.Server, _ string) error { hs.SetDeviceGrant(false); return nil }, flow.KindRefused},
 	} {
 		bubble(t, func(t *testing.T, hs *flowtest.Server, agent *flow.Agent) {
-			server, err := agent.Discover(t.Context(), hs.ServerName)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := flow.HomeserverScope(nil, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			client, code, err := agent.Begin(t.Context(), server, flow.Client{}, flow.Registration{}, want)
-			if err != nil {
-				t.Fatal(err)
-			}
+			server, client, code := begun(t, hs, agent)
 			if err := tt.meanwhile(hs, code.UserCode); err != nil {
 				t.Fatal(err)
 			}
 			begin := time.Now()
-			_, err = agent.Wait(t.Context(), server, client, code, nil)
+			_, err := agent.Wait(t.Context(), server, client, code, nil)
 			wantKind(t, name, err, tt.want)
 			if took := time.Since(begin); tt.want == flow.KindExpired && name != "expired" && took != 20*time.Minute {
 				t.Errorf("%s: after %v", name, took)

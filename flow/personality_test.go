@@ -16,18 +16,7 @@ func TestPersonalities(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := flowtest.New(flowtest.As(p))
 				agent := &flow.Agent{HTTP: s.Client(), Version: "1.2.3"}
-				server, err := agent.Discover(t.Context(), "example.test")
-				if err != nil {
-					t.Fatal(err)
-				}
-				want, err := flow.HomeserverScope(nil, "")
-				if err != nil {
-					t.Fatal(err)
-				}
-				client, code, err := agent.Begin(t.Context(), server, flow.Client{}, flow.Registration{}, want)
-				if err != nil {
-					t.Fatal(err)
-				}
+				server, client, code := begun(t, s, agent)
 				time.AfterFunc(12*time.Second, func() {
 					if err := s.Approve(code.UserCode, "alice"); err != nil {
 						t.Error(err)
@@ -37,11 +26,11 @@ func TestPersonalities(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if who, err := agent.WhoAmI(t.Context(), session); err != nil || who.UserID != "@alice:example.test" || who.DeviceID != want.DeviceID {
+				if who, err := agent.WhoAmI(t.Context(), session); err != nil || who.UserID != "@alice:example.test" || who.DeviceID != code.DeviceID {
 					t.Errorf("%+v, %v", who, err)
 				}
 				next, err := agent.Refresh(t.Context(), session)
-				if err != nil || !flow.SameScope(next.Scope, want.Scope) || next.RefreshToken.Equal(session.RefreshToken) {
+				if err != nil || !flow.SameScope(next.Scope, code.Scope) || next.RefreshToken.Equal(session.RefreshToken) {
 					t.Errorf("refreshed: %v, scope %q", err, next.Scope)
 				}
 				if err := agent.Revoke(t.Context(), next); err != nil {

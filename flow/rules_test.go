@@ -296,24 +296,6 @@ func last(hs *flowtest.Server, at flowtest.Endpoint) (found flowtest.Request) {
 	return found
 }
 
-// begun is a login up to its code.
-func begun(t *testing.T, hs *flowtest.Server, agent *flow.Agent) (flow.Server, flow.Client, flow.Code) {
-	t.Helper()
-	server, err := agent.Discover(t.Context(), hs.ServerName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := flow.HomeserverScope(nil, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, code, err := agent.Begin(t.Context(), server, flow.Client{}, flow.Registration{}, want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return server, client, code
-}
-
 // polled lets polls go wrong, and wants so many seconds at least, and not twice as
 // many, before each.
 func polled(seconds []time.Duration, faults ...flowtest.Fault) func(*testing.T, *flowtest.Server, *flow.Agent) {
