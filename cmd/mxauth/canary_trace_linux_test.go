@@ -10,7 +10,8 @@ import (
 )
 
 var (
-	execve   = regexp.MustCompile(`execve\("[^"]*", \[(.*?)\], \[(.*)\]\) = 0`)
+	// A line that another thread's news cut in two ends in "<unfinished ...>".
+	execve   = regexp.MustCompile(`(?m)execve\("[^"]*", \[(.*?)\], \[(.*)\](?:\) += 0| <unfinished \.\.\.>)$`)
 	runToken = regexp.MustCompile(`"MATRIX_ACCESS_TOKEN=[^"]*"`)
 )
 
