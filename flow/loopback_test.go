@@ -29,6 +29,11 @@ func serveLoopback(t *testing.T) landingPlace {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveAt(t, l)
+}
+
+func serveAt(t *testing.T, l *Listener) landingPlace {
+	t.Helper()
 	s := testServer()
 	s.Authorization, s.PKCE = asURL+"authorize", true
 	auth, err := new(Agent).Authorize(s, Client{ID: "cid"}, Request{Scope: ScopeAPI}, l.RedirectURI())
@@ -297,26 +302,15 @@ func TestLoopbackIPv6(t *testing.T) {
 	if !strings.HasPrefix(l.RedirectURI(), "http://[::1]:") {
 		t.Fatal(l.RedirectURI())
 	}
-	s := testServer()
-	s.Authorization, s.PKCE = asURL+"authorize", true
-	auth, err := new(Agent).Authorize(s, Client{ID: "cid"}, Request{Scope: ScopeAPI}, l.RedirectURI())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	addresses := make(chan string, 1)
-	var serving sync.WaitGroup
-	serving.Go(func() { l.Serve(ctx, auth, addresses) })
-	defer serving.Wait()
-	defer cancel()
-	resp, err := http.Get(auth.RedirectURI + "?code=x&state=" + auth.state.Reveal())
+	p := serveAt(t, l)
+	resp, err := http.Get(p.auth.RedirectURI + "?code=x&state=" + p.auth.state.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := resp.Body.Close(); err != nil {
 		t.Error(err)
 	}
-	if code, err := auth.Redirected(<-addresses); err != nil || code.Reveal() != "x" {
+	if code, err := p.auth.Redirected(<-p.addresses); err != nil || code.Reveal() != "x" {
 		t.Errorf("%v", err)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -103,30 +102,12 @@ type running struct {
 	*exec.Cmd
 	t    *testing.T
 	in   io.WriteCloser
-	said *transcript // stderr and stdout
-}
-
-// A transcript can be read while it is written.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (x *transcript) Write(b []byte) (int, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.text.Write(b)
-}
-
-func (x *transcript) String() string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.text.String()
+	said *said // stderr and stdout
 }
 
 func (b box) start(args ...string) *running {
 	b.t.Helper()
-	r := &running{Cmd: b.command(args...), t: b.t, said: &transcript{}}
+	r := &running{Cmd: b.command(args...), t: b.t, said: &said{}}
 	r.Stdout, r.Stderr = r.said, r.said
 	var err error
 	if r.in, err = r.StdinPipe(); err != nil {
@@ -309,14 +290,7 @@ func TestStdinIsLeftAlone(t *testing.T) {
 	cmd := b.command("login", "--plain", s.URL)
 	var said bytes.Buffer
 	cmd.Stdin, cmd.Stderr = in, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	until(t, "a code", func() bool { return len(s.Pending()) == 1 })
-	if err := s.Approve(s.Pending()[0], "alice"); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
+	if err := approved(t, s, cmd); err != nil {
 		t.Fatal(err, said.String())
 	}
 	if left, err := io.ReadAll(in); err != nil || string(left) != "for another\n" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/exec"
 	"testing"
 	"time"
 
@@ -33,6 +34,19 @@ func approveAs(t *testing.T, s *flowtest.Server, user string) func(event) {
 			t.Error(err)
 		}
 	}
+}
+
+// approved runs a login whose streams are the test's, and approves it as alice.
+func approved(t *testing.T, s *flowtest.Server, cmd *exec.Cmd) error {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a code", func() bool { return len(s.Pending()) == 1 })
+	if err := s.Approve(s.Pending()[0], "alice"); err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Wait()
 }
 
 // loggedIn logs a box in as alice.

@@ -90,14 +90,7 @@ func TestIdleLimit(t *testing.T) {
 		cmd := b.command("login", "--plain", "--issuer", s.Issuer, "--name", "ci")
 		stderr := &bytes.Buffer{}
 		cmd.Stderr = stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		until(t, "a code", func() bool { return len(s.Pending()) == 1 })
-		if err := s.Approve(s.Pending()[0], "alice"); err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
+		if err := approved(t, s, cmd); err != nil {
 			t.Fatal(err)
 		}
 		said := strings.Contains(stderr.String(), "The server ends this session")

@@ -55,19 +55,27 @@ func axumAnswer(status int, v any) answer {
 	return jsonAnswer(status, v, "Access-Control-Allow-Origin", everyOrigin)
 }
 
-// client finds the registration with the same content, or makes one; its ID
-// comes from the content.
-func (s *Server) client(canonical []byte, name *string, grants []string) *client {
+// client finds the registration with the same metadata, or makes one, whose ID
+// comes from them. It returns them too, as an answer echoes them.
+func (s *Server) client(metadata any, name *string, grants []string) (*client, map[string]any) {
+	canonical, err := json.Marshal(metadata)
+	if err != nil {
+		panic(err) // strings only
+	}
+	echo := map[string]any{}
+	if err := json.Unmarshal(canonical, &echo); err != nil {
+		panic(err) // written a moment ago
+	}
 	digest := sha256.Sum256(canonical)
 	if known := s.state.dedup[digest]; known != nil {
-		return known
+		return known, echo
 	}
 	cl := &client{id: s.traits.clientID(digest, s.now()), issued: s.now().Unix(), method: "none", grants: grants, metadata: map[string]any{}}
 	if name != nil {
 		cl.metadata["client_name"] = *name
 	}
 	s.state.dedup[digest], s.state.clients[cl.id] = cl, cl
-	return cl
+	return cl, echo
 }
 
 // httpsURL reads an https URL with a host and without user information.

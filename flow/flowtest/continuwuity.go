@@ -2,7 +2,6 @@ package flowtest
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -105,15 +104,7 @@ func (s *Server) continuwuityRegister(c *call) answer {
 	if problem := m.problem(); problem != "" {
 		return continuwuityError("invalid_client_metadata", problem)
 	}
-	canonical, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // strings only
-	}
-	cl := s.client(canonical, m.ClientName, m.GrantTypes)
-	echo := map[string]any{}
-	if err := json.Unmarshal(canonical, &echo); err != nil {
-		panic(err) // written a moment ago
-	}
+	cl, echo := s.client(m, m.ClientName, m.GrantTypes)
 	echo["client_id"] = cl.id
 	return axumAnswer(http.StatusCreated, echo)
 }

@@ -2,7 +2,6 @@ package flowtest
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -126,15 +125,7 @@ func (s *Server) tuwunelRegister(c *call) answer {
 		return oauthProblem(http.StatusBadRequest, code, problem)
 	}
 	m.prune()
-	canonical, err := json.Marshal(m)
-	if err != nil {
-		panic(err) // strings only
-	}
-	cl := s.client(canonical, m.ClientName, m.GrantTypes)
-	echo := map[string]any{}
-	if err := json.Unmarshal(canonical, &echo); err != nil {
-		panic(err) // written a moment ago
-	}
+	cl, echo := s.client(m, m.ClientName, m.GrantTypes)
 	echo["client_id"], echo["client_id_issued_at"] = cl.id, cl.issued
 	return axumAnswer(http.StatusCreated, echo)
 }
